@@ -1,0 +1,428 @@
+//! The config of a run: every key, its default and its meaning as a type.
+//!
+//! Owns the values. `load` reads them from a file and `--set`, `check` says what is wrong with them, `shipped` lists the
+//! ones in `configs/`. `configs/annotated.toml` explains each key to its user; a test keeps it complete. Never touches
+//! data, a model or a terminal.
+
+pub mod check;
+pub mod load;
+pub mod shipped;
+
+use serde::{Deserialize, Serialize};
+
+use crate::layer_path::LayerPath;
+use crate::schedule::{Schedule, Stage, divide};
+
+/// Everything that shapes a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Seed of every draw: initial weights, batches, masks, layer paths.
+    pub seed: u64,
+    /// The network.
+    pub model: ModelConfig,
+    /// The text.
+    pub data: DataConfig,
+    /// What is predicted.
+    pub objective: ObjectiveConfig,
+    /// How layer paths are drawn.
+    pub method: MethodConfig,
+    /// The training loop.
+    pub train: TrainConfig,
+    /// AdamW and its learning rate.
+    pub optimizer: OptimizerConfig,
+    /// Evaluations.
+    pub evaluation: EvaluationConfig,
+    /// Checkpoints.
+    pub checkpoint: CheckpointConfig,
+    /// The table of stages; none means one stage of the full model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stage: Vec<StageConfig>,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Who may look at whom.
+    pub architecture: Architecture,
+    /// Transformer blocks, L.
+    pub layers: usize,
+    /// Width of the residual stream, C.
+    pub width: usize,
+    /// Attention heads per layer.
+    pub heads: usize,
+    /// Tokens per sequence, T.
+    pub context: usize,
+    /// Width of the MLP over `width`.
+    pub mlp_ratio: usize,
+    /// Where the layer norm stands.
+    pub norm: Norm,
+    /// Whether layers add to the residual stream; `false` only for the theory's broken variants.
+    pub residual: bool,
+    /// Standard deviation of initial weights.
+    pub init_std: f64,
+}
+
+/// Who may look at whom in attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// Each position sees itself and those before it.
+    Decoder,
+    /// Each position sees all.
+    Encoder,
+}
+
+/// Where the layer norm stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Norm {
+    /// On the input of each sub-layer, and once before the head.
+    Pre,
+    /// On the sum behind each sub-layer, and once behind the embedding (BERT).
+    Post,
+    /// Nowhere.
+    None,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            architecture: Architecture::Decoder,
+            layers: 12,
+            width: 64,
+            heads: 4,
+            context: 64,
+            mlp_ratio: 4,
+            norm: Norm::Pre,
+            residual: true,
+            init_std: 0.02,
+        }
+    }
+}
+
+/// `[data]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Where the text comes from.
+    pub source: Source,
+    /// A file or a folder, for `source = "text"`.
+    pub path: String,
+    /// `bytes`, `bpe` or `wordpiece` (trained on the text), or the name of a `tokenizer.json`.
+    pub tokenizer: String,
+    /// Tokens of a tokenizer that is trained.
+    pub vocabulary: usize,
+    /// Share of documents kept for validation.
+    pub validation_share: f64,
+    /// A file or folder of validation text instead; then no training document is kept back.
+    pub validation_path: String,
+    /// Where tokenised text is kept; empty: the user's cache directory.
+    pub cache: String,
+}
+
+/// Where the text comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The built-in generator of small stories with known probabilities.
+    Stories,
+    /// A text file or a folder of them.
+    Text,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            source: Source::Stories,
+            path: String::new(),
+            tokenizer: "bpe".to_owned(),
+            vocabulary: 4096,
+            validation_share: 0.05,
+            validation_path: String::new(),
+            cache: String::new(),
+        }
+    }
+}
+
+/// `[objective]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectiveConfig {
+    /// `causal` or `mlm`.
+    pub name: String,
+    /// Share of tokens that `mlm` predicts.
+    pub mask_share: f64,
+}
+
+impl Default for ObjectiveConfig {
+    fn default() -> Self {
+        Self {
+            name: "causal".to_owned(),
+            mask_share: 0.15,
+        }
+    }
+}
+
+/// `[method]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MethodConfig {
+    /// `raptr` or `full`.
+    pub name: String,
+    /// Whether a step's path length is exact or expected.
+    pub sampling: Sampling,
+    /// Layers that are always active: counted from 1 at the input, from -1 at the output.
+    pub fixed: Vec<i64>,
+}
+
+/// Whether a step's path length is exact or expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sampling {
+    /// Exactly the stage's path length in every step.
+    Exact,
+    /// Each layer by itself, so that the length is right on average (the paper's Definition 2).
+    Bernoulli,
+}
+
+impl Default for MethodConfig {
+    fn default() -> Self {
+        Self {
+            name: "raptr".to_owned(),
+            sampling: Sampling::Exact,
+            fixed: vec![1, -1],
+        }
+    }
+}
+
+/// `[train]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimizer steps in all.
+    pub steps: u64,
+    /// Sequences per micro-batch, B.
+    pub batch: usize,
+    /// Micro-batches per step; their gradients are averaged.
+    pub accumulate: usize,
+    /// `fast` (our kernels) or `reference` (candle's ops and autograd).
+    pub engine: EngineName,
+    /// `auto`, `cpu` or `cuda[:N]`.
+    pub device: String,
+    /// Threads of the trainer; 0: all cores. Changes no number.
+    pub threads: usize,
+}
+
+/// Which engine trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// Explicit forward and backward over our own kernels.
+    Fast,
+    /// Plain candle ops with candle's autograd: slow, and the oracle.
+    Reference,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            batch: 16,
+            accumulate: 1,
+            engine: EngineName::Fast,
+            device: "auto".to_owned(),
+            threads: 0,
+        }
+    }
+}
+
+/// `[optimizer]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up.
+    pub warmup: u64,
+    /// How the learning rate falls after the warm-up.
+    pub decay: Decay,
+    /// The last learning rate over the highest.
+    pub final_ratio: f64,
+    /// Decay rates of the two moments.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay of matrices (biases and norms are never decayed).
+    pub weight_decay: f64,
+    /// Largest gradient norm; 0: no clipping.
+    pub clip: f64,
+    /// What a step does to a layer that was not active in it.
+    pub skipped: Skipped,
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decay {
+    /// Half a cosine.
+    Cosine,
+    /// A straight line.
+    Linear,
+    /// Not at all.
+    Constant,
+}
+
+/// What a step does to a layer that was not active in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skipped {
+    /// Nothing: no moment decay, no weight decay, a step count of its own.
+    Frozen,
+    /// As a trainer does that feeds zero gradients: moments decay, weights move on and decay.
+    ZeroGrad,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-3,
+            warmup: 100,
+            decay: Decay::Cosine,
+            final_ratio: 0.1,
+            betas: [0.9, 0.95],
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            clip: 1.0,
+            skipped: Skipped::Frozen,
+        }
+    }
+}
+
+/// `[evaluation]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Steps between evaluations of the full model; 0: only at the end.
+    pub every: u64,
+    /// Batches of an evaluation, the same each time.
+    pub batches: usize,
+    /// Batches of the evaluations around a transition (the first of the same).
+    pub transition_batches: usize,
+    /// Steps after a transition over which it is followed; 0: not at all.
+    pub transition_window: u64,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self {
+            every: 100,
+            batches: 8,
+            transition_batches: 4,
+            transition_window: 64,
+        }
+    }
+}
+
+/// `[checkpoint]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Steps between checkpoints; 0: only when the run ends.
+    pub every: u64,
+    /// How many of the newest are kept, beside the best.
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self {
+            every: 500,
+            keep: 2,
+        }
+    }
+}
+
+/// `[[stage]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageConfig {
+    /// Active layers per step.
+    pub path_length: usize,
+    /// Share of the steps that stages with `steps` leave over.
+    #[serde(default = "one")]
+    pub share: f64,
+    /// Steps, instead of a share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Instead of `method.fixed` in this stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<Vec<i64>>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl RunConfig {
+    /// The schedule that the stage table describes: stages with `steps` first take theirs, the others divide what is
+    /// left by their shares. Meaningful once [`check::check`] found nothing.
+    pub fn schedule(&self) -> Schedule {
+        let layers = self.model.layers;
+        if self.stage.is_empty() {
+            let fixed = fixed_layers(layers, &self.method.fixed);
+            return Schedule {
+                layers,
+                stages: vec![Stage {
+                    steps: self.train.steps,
+                    path_length: layers,
+                    fixed,
+                }],
+            };
+        }
+        let taken: u64 = self.stage.iter().filter_map(|s| s.steps).sum();
+        let shares: Vec<f64> = self
+            .stage
+            .iter()
+            .filter(|s| s.steps.is_none())
+            .map(|s| s.share)
+            .collect();
+        let mut divided = divide(self.train.steps.saturating_sub(taken), &shares).into_iter();
+        let stages = self.stage.iter().map(|s| Stage {
+            steps: s.steps.or_else(|| divided.next()).unwrap_or(0),
+            path_length: s.path_length,
+            fixed: fixed_layers(layers, s.fixed.as_ref().unwrap_or(&self.method.fixed)),
+        });
+        Schedule {
+            layers,
+            stages: stages.collect(),
+        }
+    }
+
+    /// The config as TOML, every key written out: what a run's directory and its recording keep.
+    pub fn to_toml(&self) -> String {
+        // A struct of numbers, strings and tables always serialises.
+        toml::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The layer (0-based) that a number in a config names: from 1 at the input, from -1 at the output.
+pub fn layer_number(layers: usize, number: i64) -> Option<usize> {
+    let index = if number > 0 {
+        number - 1
+    } else {
+        layers as i64 + number
+    };
+    usize::try_from(index)
+        .ok()
+        .filter(|&index| number != 0 && index < layers)
+}
+
+/// The set that a config's list of layer numbers names; numbers of layers that don't exist are left out.
+fn fixed_layers(layers: usize, numbers: &[i64]) -> LayerPath {
+    LayerPath::from_layers(
+        layers,
+        numbers.iter().filter_map(|&n| layer_number(layers, n)),
+    )
+}

@@ -1,0 +1,314 @@
+//! The protocol: every event a trainer sends and every command it takes, on one screen.
+//!
+//! Screen, headless output, recording, replay, export and tests all read these same events. On one machine the sequence
+//! of events is a function of (config, commands) alone: wall time lives only in [`Stamped`]. Numbers are always finite
+//! (a non-finite loss becomes [`Event::Failed`]), since JSON has no other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::layer_path::LayerPath;
+use crate::schedule::Schedule;
+
+/// The version of the event format; raised when an old reader could no longer make sense of it.
+pub const FORMAT: u32 = 1;
+
+/// Something that happened to a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first event of a run.
+    Started(Box<Started>),
+    /// The run goes on from a checkpoint; events numbered `keep` and up, if any, happened on a branch that was lost.
+    Resumed {
+        /// The next step to be trained.
+        step: u64,
+        /// How many of the recording's events still hold.
+        keep: u64,
+        /// The checkpoint it goes on from.
+        file: String,
+    },
+    /// Something slow is under way (never recorded: it depends on the clock).
+    Progress {
+        /// What is being done, as in "tokenising".
+        what: String,
+        /// Units done.
+        done: u64,
+        /// Units in all; 0 where that isn't known.
+        total: u64,
+    },
+    /// A stage begins, or its path length or the table was changed by hand.
+    StageEntered {
+        /// The first step trained with this.
+        step: u64,
+        /// 0-based.
+        stage: usize,
+        /// Active layers per step from here on.
+        path_length: usize,
+        /// Whether a person made it so, rather than the schedule.
+        by_hand: bool,
+        /// The probability of each layer, input side first, to be active in a step.
+        expected: Vec<f32>,
+        /// The whole table as it now stands.
+        schedule: Schedule,
+    },
+    /// A training step was done.
+    Stepped {
+        /// 0-based.
+        step: u64,
+        /// 0-based.
+        stage: usize,
+        /// The layers that were active.
+        path: LayerPath,
+        /// Mean training loss of the *subnetwork* on this step's batch, nats per predicted token.
+        loss: f32,
+        /// The learning rate that was used.
+        learning_rate: f32,
+        /// The gradient's 2-norm over active parameters, before clipping.
+        gradient_norm: f32,
+    },
+    /// The model was evaluated between steps.
+    Evaluated {
+        /// Steps trained so far.
+        step: u64,
+        /// What asked for it.
+        why: Why,
+        /// One row per path length; the full model is the row whose length is the number of layers.
+        scores: Vec<Score>,
+    },
+    /// A transition to another path length has been followed to its end.
+    TransitionMeasured(Transition),
+    /// A command took effect before the step was trained.
+    Applied {
+        /// The step it took effect before.
+        step: u64,
+        /// What was asked.
+        command: Command,
+    },
+    /// A command could not be carried out; nothing changed.
+    Refused {
+        /// The step it would have taken effect before.
+        step: u64,
+        /// What was asked.
+        command: Command,
+        /// One sentence.
+        reason: String,
+    },
+    /// A checkpoint was written.
+    Saved {
+        /// Steps trained so far.
+        step: u64,
+        /// The checkpoint, relative to the run's directory.
+        file: String,
+        /// Checksum of all weights, so that a rerun can compare.
+        weights: String,
+    },
+    /// The run ended in good order.
+    Finished {
+        /// Steps trained.
+        step: u64,
+        /// Why it ended.
+        ending: Ending,
+        /// Checksum of all weights.
+        weights: String,
+    },
+    /// The run ended in an error; the state before the failing step was kept.
+    Failed {
+        /// The step that failed.
+        step: u64,
+        /// Why.
+        cause: Cause,
+        /// One sentence.
+        reason: String,
+        /// The newest checkpoint, if any.
+        last_checkpoint: Option<String>,
+    },
+}
+
+/// What is known before the first step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// [`FORMAT`] of the writer.
+    pub format: u32,
+    /// The program's version.
+    pub version: String,
+    /// The run's name.
+    pub run: String,
+    /// The method's name.
+    pub method: String,
+    /// The objective's name.
+    pub objective: String,
+    /// The device and engine, as in "cpu, 2 threads, fast".
+    pub device: String,
+    /// What the data is, as in "stories, 120 words".
+    pub data: String,
+    /// The table of stages.
+    pub schedule: Schedule,
+    /// Parameters of the full model.
+    pub parameters: u64,
+    /// Tokens that a step sees (all micro-batches).
+    pub tokens_per_step: u64,
+    /// Training FLOPs of one active layer in one step.
+    pub layer_flops: f64,
+    /// Training FLOPs of everything else (embedding, head) in one step.
+    pub fixed_flops: f64,
+    /// The lowest loss that any model can have on the validation text, where the text's probabilities are known.
+    pub floor: Option<f32>,
+    /// Checksum of the data, so that a resume or rerun on other data is noticed.
+    pub data_checksum: String,
+    /// Checksum of the initial weights.
+    pub weights: String,
+    /// The resolved config as TOML: enough to train the run again.
+    pub config: String,
+}
+
+/// What asked for an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// `evaluation.every`.
+    Cadence,
+    /// A person.
+    Command,
+    /// A person, over path lengths.
+    Curve,
+    /// Just before the first step at another path length: old length, new length and full model, same weights.
+    Transition,
+    /// Some steps after a transition, on the same batches.
+    Probe,
+    /// The run's last.
+    Final,
+}
+
+/// The loss at one path length, on fixed batches.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Active layers.
+    pub path_length: usize,
+    /// Mean loss, nats per predicted token.
+    pub loss: f32,
+    /// Standard deviation over the batches, each with a layer path of its own.
+    pub spread: f32,
+    /// Batches.
+    pub batches: usize,
+}
+
+/// What a change of path length did to the loss of the subnetwork, on one fixed batch set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Steps trained when this was reported.
+    pub step: u64,
+    /// The first step at the new path length.
+    pub at: u64,
+    /// 0-based stage that was entered.
+    pub stage: usize,
+    /// The old path length.
+    pub from: usize,
+    /// The new path length.
+    pub to: usize,
+    /// Loss at the old length, just before.
+    pub before: f32,
+    /// Loss at the new length, same weights.
+    pub entered: f32,
+    /// The highest loss at the new length from then on.
+    pub peak: f32,
+    /// The last loss at the new length that was measured.
+    pub after: f32,
+    /// Loss of the full model, just before and at the last measurement.
+    pub full: [f32; 2],
+    /// Steps after which the new length's loss was no higher than `before`; none if it was not seen to be.
+    pub recovered_after: Option<u64>,
+}
+
+/// Why a run ended in good order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Every step was trained.
+    Completed,
+    /// Stopped and saved.
+    Stopped,
+    /// Given up without saving.
+    Aborted,
+}
+
+/// The kind of a failure; the process's exit code depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Any error without a kind of its own (exit code 1).
+    Error,
+    /// The config can't be trained (exit code 2).
+    Config,
+    /// The loss or the gradient was not finite (exit code 3).
+    Diverged,
+    /// A data file or checkpoint could not be read (exit code 4).
+    Unreadable,
+}
+
+/// Something a person asks of a run. Takes effect between steps and comes back as [`Event::Applied`] or
+/// [`Event::Refused`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Train no further step until [`Command::Resume`].
+    Pause,
+    /// Go on.
+    Resume,
+    /// While paused: train this many steps, then pause again.
+    Step {
+        /// At least 1.
+        steps: u64,
+    },
+    /// Change the path length of this or a later stage.
+    SetPathLength {
+        /// 0-based.
+        stage: usize,
+        /// Active layers.
+        path_length: usize,
+    },
+    /// End the current stage now.
+    NextStage,
+    /// Go back to the path length of the stage before.
+    PreviousStage,
+    /// Evaluate the full model now.
+    Evaluate,
+    /// Evaluate at every path length now.
+    EvaluateCurve,
+    /// Write a checkpoint now.
+    Save,
+    /// Multiply the scheduled learning rate from now on.
+    SetLearningRateScale {
+        /// 1 is the schedule itself.
+        scale: f32,
+    },
+    /// Save and end the run.
+    Stop,
+    /// End the run without saving.
+    Abort,
+}
+
+impl Command {
+    /// Whether it must be honoured in the middle of an evaluation.
+    pub fn is_urgent(self) -> bool {
+        matches!(self, Self::Stop | Self::Abort)
+    }
+}
+
+/// An event with its number and wall time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// The event's place in the run, counting from 0 (events that are never recorded repeat the next one's).
+    pub seq: u64,
+    /// Microseconds of wall time since the run began (time between sessions left out).
+    pub us: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Event {
+    /// Whether it belongs into the recording (progress depends on the clock).
+    pub fn is_recorded(&self) -> bool {
+        !matches!(self, Self::Progress { .. })
+    }
+}

@@ -1,0 +1,10 @@
+#![doc = "raptr-tui"]
+pub mod config;
+pub mod data;
+pub mod event;
+pub mod layer_path;
+pub mod method;
+pub mod model;
+pub mod objective;
+pub mod rng;
+pub mod schedule;

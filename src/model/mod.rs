@@ -1,0 +1,84 @@
+//! The model: one residual stack, two engines behind one interface.
+//!
+//! Owns the [`Engine`] interface. `fast` is the explicit forward and backward over our kernels, `reference` the same
+//! model in candle's plain ops with candle's autograd: the oracle. Parameters have the same names, shapes and initial
+//! values under both. Never touches a terminal, a channel, a clock or a file.
+
+use anyhow::Result;
+
+use crate::layer_path::LayerPath;
+use crate::objective::Batch;
+
+/// A named parameter with its AdamW state, in host memory: what checkpoints and exports hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// As in `h.3.attn.qkv.weight`.
+    pub name: String,
+    /// Row-major shape; matrices are (in, out), as in GPT-2's files.
+    pub shape: Vec<usize>,
+    /// The weights.
+    pub weight: Vec<f32>,
+    /// First moment, as long as the weights.
+    pub first_moment: Vec<f32>,
+    /// Second moment, as long as the weights.
+    pub second_moment: Vec<f32>,
+    /// Updates this parameter has had (its own count: a skipped layer's does not move when frozen).
+    pub updates: u64,
+}
+
+/// What one optimizer step is to do with the gradient at hand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpdateRule {
+    /// The learning rate of this step.
+    pub learning_rate: f64,
+    /// Decay rates of the moments.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay of matrices.
+    pub weight_decay: f64,
+    /// Factor on the gradient (clipping), at most 1.
+    pub gradient_scale: f64,
+    /// Whether inactive layers are updated as with a zero gradient instead of left alone.
+    pub zero_gradient_for_skipped: bool,
+}
+
+/// Something that can train the model. All losses are means over predicted tokens, in nats.
+pub trait Engine: Send {
+    /// What computes, for people, as in "cpu, 2 threads, fast".
+    fn about(&self) -> String;
+
+    /// The mean loss of the subnetwork on the micro-batches, and its gradient, which stays in the engine. Each
+    /// micro-batch weighs the same. Inactive layers take no part: no forward, no backward, no gradient memory.
+    ///
+    /// # Errors
+    /// If a token or target id is outside the vocabulary, or the device fails.
+    fn gradient(&mut self, micro_batches: &[Batch], path: LayerPath) -> Result<f32>;
+
+    /// The 2-norm of the gradient at hand, over active parameters.
+    fn gradient_norm(&mut self) -> Result<f32>;
+
+    /// AdamW with the gradient at hand.
+    fn update(&mut self, rule: &UpdateRule) -> Result<()>;
+
+    /// The mean loss alone; changes nothing.
+    fn loss(&mut self, batch: &Batch, path: LayerPath) -> Result<f32>;
+
+    /// All logits, changes nothing // (B*T, V)
+    fn logits(&mut self, batch: &Batch, path: LayerPath) -> Result<Vec<f32>>;
+
+    /// The gradient at hand by parameter name; nothing for parameters of inactive layers. For tests and measurements.
+    fn gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>>;
+
+    /// All parameters in model order.
+    fn parameters(&self) -> Result<Vec<Parameter>>;
+
+    /// Takes over parameters (same names, order and shapes).
+    ///
+    /// # Errors
+    /// Naming the first parameter that is missing, superfluous or of another shape.
+    fn set_parameters(&mut self, parameters: Vec<Parameter>) -> Result<()>;
+
+    /// Checksum of all weights' bits, in model order; equal on every engine for equal weights.
+    fn weights_checksum(&self) -> Result<String>;
+}

@@ -1,0 +1,306 @@
+//! The schedule: a table of stages and a pure look-up from the step to the stage.
+//!
+//! Owns the table, its look-up and the edits a person may make while the run is under way. An edit never changes the
+//! total number of steps, so that the learning-rate schedule over the whole run stays what it was. Never draws a layer
+//! path (`method` does) and never looks at a clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::layer_path::LayerPath;
+
+/// One row of the table: a path length kept for a number of steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// How many steps the stage lasts.
+    pub steps: u64,
+    /// Active layers per step (the expected number under Bernoulli sampling).
+    pub path_length: usize,
+    /// Layers that are always active in this stage.
+    pub fixed: LayerPath,
+}
+
+/// The stages of a run, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Layers of the full model.
+    pub layers: usize,
+    /// The rows. After an edit a row may have zero steps left to it; the look-up passes over it.
+    pub stages: Vec<Stage>,
+}
+
+impl Schedule {
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.steps).sum()
+    }
+
+    /// The step in which a stage begins (0-based stage; one past the last gives the total).
+    pub fn start(&self, stage: usize) -> u64 {
+        self.stages[..stage.min(self.stages.len())]
+            .iter()
+            .map(|stage| stage.steps)
+            .sum()
+    }
+
+    /// The index of the stage that `step` belongs to; from the total on, the last stage with any steps.
+    pub fn stage_at(&self, step: u64) -> usize {
+        let mut end = 0;
+        for (index, stage) in self.stages.iter().enumerate() {
+            end += stage.steps;
+            if step < end {
+                return index;
+            }
+        }
+        self.stages
+            .iter()
+            .rposition(|stage| stage.steps > 0)
+            .unwrap_or(0)
+    }
+
+    /// The stage that `step` belongs to.
+    pub fn lookup(&self, step: u64) -> &Stage {
+        &self.stages[self.stage_at(step)]
+    }
+
+    /// The mean path length over all steps: layer FLOPs relative to full training are this over `layers` (PAPER.md's
+    /// rule: layers only, all of equal cost).
+    pub fn mean_path_length(&self) -> f64 {
+        let weighted: f64 = self
+            .stages
+            .iter()
+            .map(|s| s.steps as f64 * s.path_length as f64)
+            .sum();
+        weighted / (self.total_steps() as f64).max(1.0)
+    }
+
+    /// The layer-FLOPs speed-up against full training, `L * sum(T_s) / sum(T_s * len_s)`.
+    pub fn speed_up(&self) -> f64 {
+        self.layers as f64 / self.mean_path_length()
+    }
+
+    /// Sets the path length of a stage that is not over at `step`.
+    ///
+    /// # Errors
+    /// A sentence saying why it can't be done.
+    pub fn set_path_length(
+        &mut self,
+        step: u64,
+        stage: usize,
+        path_length: usize,
+    ) -> Result<(), String> {
+        let current = self.stage_at(step);
+        let Some(row) = self.stages.get_mut(stage) else {
+            return Err(format!(
+                "there is no stage {}; the schedule has {}",
+                stage + 1,
+                self.stages.len()
+            ));
+        };
+        if stage < current {
+            return Err(format!(
+                "stage {} is over; the run is in stage {}",
+                stage + 1,
+                current + 1
+            ));
+        }
+        let fixed = row.fixed.path_length().max(1);
+        if path_length < fixed || path_length > self.layers {
+            return Err(format!(
+                "path length {path_length} of stage {} must lie between {fixed} (its fixed layers) and {} (the full model)",
+                stage + 1,
+                self.layers
+            ));
+        }
+        row.path_length = path_length;
+        Ok(())
+    }
+
+    /// Ends the current stage before `step`; the next one begins there and takes over the steps that were left.
+    ///
+    /// # Errors
+    /// In the last stage.
+    pub fn next_stage(&mut self, step: u64) -> Result<(), String> {
+        let current = self.stage_at(step);
+        let Some(next) = (current + 1..self.stages.len()).find(|&s| self.stages[s].steps > 0)
+        else {
+            return Err(format!("stage {} is the last", current + 1));
+        };
+        let done = step - self.start(current);
+        let left = self.stages[current].steps - done;
+        self.stages[current].steps = done;
+        self.stages[next].steps += left;
+        Ok(())
+    }
+
+    /// Goes back to the path length of the stage before: what is left of the current stage is halved, the first half is
+    /// trained as the stage before was, then the current stage goes on. Two rows are inserted.
+    ///
+    /// # Errors
+    /// In the first stage, and where fewer than two steps are left to halve.
+    pub fn previous_stage(&mut self, step: u64) -> Result<(), String> {
+        let current = self.stage_at(step);
+        let Some(before) = (0..current).rev().find(|&s| self.stages[s].steps > 0) else {
+            return Err("there is no stage before this one".to_owned());
+        };
+        let done = step - self.start(current);
+        let left = self.stages[current].steps - done;
+        if left < 2 {
+            return Err(format!(
+                "stage {} has fewer than two steps left to go back in",
+                current + 1
+            ));
+        }
+        let back = Stage {
+            steps: left.div_ceil(2),
+            ..self.stages[before].clone()
+        };
+        let rest = Stage {
+            steps: left / 2,
+            ..self.stages[current].clone()
+        };
+        self.stages[current].steps = done;
+        self.stages.splice(current + 1..current + 1, [back, rest]);
+        Ok(())
+    }
+}
+
+/// Divides `total` steps by shares, without losing one: boundaries are rounded, not lengths.
+pub fn divide(total: u64, shares: &[f64]) -> Vec<u64> {
+    let sum: f64 = shares.iter().sum();
+    let mut ends = shares.iter().scan(0.0, |acc, share| {
+        *acc += share;
+        Some((total as f64 * *acc / sum).round() as u64)
+    });
+    let mut last = 0;
+    let mut steps: Vec<u64> = Vec::with_capacity(shares.len());
+    for end in ends.by_ref() {
+        steps.push(end - last);
+        last = end;
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn schedule(layers: usize, rows: &[(u64, usize)]) -> Schedule {
+        let fixed = LayerPath::from_layers(layers, [0, layers - 1]);
+        let stages = rows
+            .iter()
+            .map(|&(steps, path_length)| Stage {
+                steps,
+                path_length,
+                fixed,
+            })
+            .collect();
+        Schedule { layers, stages }
+    }
+
+    #[test]
+    fn reproduces_the_speed_ups_of_the_papers_rule() {
+        // PAPER.md section 3.
+        for (layers, rows, expected) in [
+            (12, vec![(100, 6), (100, 8), (100, 10), (100, 12)], 1.333),
+            (12, vec![(100, 6), (100, 9), (100, 12)], 1.333),
+            (12, vec![(100, 6), (200, 8), (300, 10), (400, 12)], 1.200),
+            (24, vec![(100, 12), (100, 16), (100, 20), (100, 24)], 1.333),
+            (24, vec![(100, 12), (200, 16), (300, 20), (400, 24)], 1.200),
+            (
+                24,
+                vec![(30, 24), (92, 12), (93, 16), (92, 20), (93, 24)],
+                1.301,
+            ),
+        ] {
+            let got = schedule(layers, &rows).speed_up();
+            assert!(
+                (got - expected).abs() < 1e-3,
+                "{rows:?}: {got} != {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn looks_up_the_stage_of_each_step() {
+        let s = schedule(12, &[(3, 6), (0, 8), (2, 12)]);
+        assert_eq!(
+            (0..7).map(|step| s.stage_at(step)).collect::<Vec<_>>(),
+            [0, 0, 0, 2, 2, 2, 2]
+        );
+        assert_eq!((s.start(0), s.start(2), s.start(3)), (0, 3, 5));
+    }
+
+    #[test]
+    fn next_stage_hands_the_steps_left_to_the_next() {
+        let mut s = schedule(12, &[(10, 6), (10, 12)]);
+        s.next_stage(4).unwrap();
+        assert_eq!(
+            s.stages.iter().map(|s| s.steps).collect::<Vec<_>>(),
+            [4, 16]
+        );
+        assert_eq!(s.lookup(4).path_length, 12);
+        assert!(s.next_stage(5).unwrap_err().contains("stage 2 is the last"));
+    }
+
+    #[test]
+    fn previous_stage_trains_half_of_the_rest_as_before() {
+        let mut s = schedule(12, &[(10, 6), (11, 12)]);
+        assert!(s.previous_stage(3).is_err());
+        s.previous_stage(12).unwrap();
+        let rows: Vec<_> = s.stages.iter().map(|s| (s.steps, s.path_length)).collect();
+        assert_eq!(rows, [(10, 6), (2, 12), (5, 6), (4, 12)]);
+        assert_eq!(s.lookup(12).path_length, 6);
+        assert!(s.previous_stage(20).unwrap_err().contains("fewer than two"));
+    }
+
+    #[test]
+    fn path_lengths_of_this_and_later_stages_can_be_set_and_no_others() {
+        let mut s = schedule(12, &[(10, 6), (10, 12)]);
+        s.set_path_length(3, 1, 9).unwrap();
+        assert_eq!(s.stages[1].path_length, 9);
+        assert!(
+            s.set_path_length(12, 0, 7)
+                .unwrap_err()
+                .contains("stage 1 is over")
+        );
+        assert!(
+            s.set_path_length(12, 5, 7)
+                .unwrap_err()
+                .contains("no stage 6")
+        );
+        for bad in [0, 1, 13] {
+            assert!(
+                s.set_path_length(12, 1, bad)
+                    .unwrap_err()
+                    .contains("between 2")
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn division_loses_no_step(total in 1u64..100_000, shares in prop::collection::vec(0.01f64..10.0, 1..9)) {
+            prop_assert_eq!(divide(total, &shares).iter().sum::<u64>(), total);
+        }
+
+        #[test]
+        fn edits_keep_the_total_and_the_past(
+            rows in prop::collection::vec((1u64..20, 2usize..=12), 1..6),
+            edits in prop::collection::vec((0u64..100, 0u8..2), 0..8),
+        ) {
+            let mut s = schedule(12, &rows);
+            let total = s.total_steps();
+            let mut step = 0;
+            for (ahead, kind) in edits {
+                step = (step + ahead % 7).min(total - 1);
+                let past: Vec<_> = (0..step).map(|k| s.lookup(k).path_length).collect();
+                let _ = if kind == 0 { s.next_stage(step) } else { s.previous_stage(step) };
+                prop_assert_eq!(s.total_steps(), total);
+                prop_assert_eq!((0..step).map(|k| s.lookup(k).path_length).collect::<Vec<_>>(), past);
+            }
+        }
+    }
+}
