@@ -26,6 +26,8 @@ pub enum Event {
         keep: u64,
         /// The checkpoint it goes on from.
         file: String,
+        /// What was wrong with newer ones, one sentence each.
+        damaged: Vec<String>,
     },
     /// Something slow is under way (never recorded: it depends on the clock).
     Progress {
@@ -48,6 +50,13 @@ pub enum Event {
         by_hand: bool,
         /// The probability of each layer, input side first, to be active in a step.
         expected: Vec<f32>,
+        /// The whole table as it now stands.
+        schedule: Schedule,
+    },
+    /// A person changed the table of stages; [`Event::StageEntered`] follows once a step is trained under it.
+    ScheduleEdited {
+        /// The first step that it may concern.
+        step: u64,
         /// The whole table as it now stands.
         schedule: Schedule,
     },

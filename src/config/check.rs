@@ -172,15 +172,6 @@ fn check_training(config: &RunConfig, found: &mut Found) {
     found.positive("optimizer.epsilon", o.epsilon);
     found.within("optimizer.weight_decay", o.weight_decay, 0.0, 10.0);
     found.within("optimizer.clip", o.clip, 0.0, 1e9);
-    if o.warmup > t.steps {
-        found.add(
-            "optimizer.warmup",
-            format!(
-                "must not exceed train.steps ({}), as {} does",
-                t.steps, o.warmup
-            ),
-        );
-    }
     let e = &config.evaluation;
     found.within("evaluation.batches", e.batches, 1, 1 << 20);
     found.within(
@@ -355,7 +346,6 @@ mod tests {
         );
         let more_stages_than_steps = |c: &mut RunConfig| {
             c.train.steps = 2;
-            c.optimizer.warmup = 0;
             c.stage = vec![stage(6), stage(8), stage(12)];
         };
         assert_eq!(keys(more_stages_than_steps).len(), 1);

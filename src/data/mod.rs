@@ -3,6 +3,19 @@
 //! Owns the [`Corpus`] interface. Which sequence a step sees is drawn from the generator it is handed, so batch k is a
 //! function of (seed, k). Never touches a model, a terminal or a thread.
 
+mod documents;
+mod grammar;
+mod stories;
+mod text;
+mod token_file;
+mod tokenizer;
+
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+
+use anyhow::Result;
+
+use crate::config::{RunConfig, Source};
 use crate::rng::Rng;
 
 /// The tokens a model must know about.
@@ -50,4 +63,86 @@ pub trait Corpus: Send + Sync {
 
     /// The tokenizer as a `tokenizer.json`, for the run's directory and for exports.
     fn tokenizer_json(&self) -> Option<String>;
+}
+
+/// How far something slow has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// What is being done, as in "tokenising".
+    pub what: &'a str,
+    /// Units done.
+    pub done: u64,
+    /// Units in all; 0 where that isn't known.
+    pub total: u64,
+}
+
+/// Is told of progress; `Break` ends the preparation.
+pub type OnProgress<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
+
+/// The preparation of the data was ended from outside.
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the preparation of the data was interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Data that can't be read, or is not what it must be. One sentence.
+#[derive(Debug)]
+pub struct DataError(String);
+
+impl DataError {
+    /// From the sentence.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl std::fmt::Display for DataError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DataError {}
+
+/// Tells of progress.
+fn report(on_progress: OnProgress<'_>, progress: Progress<'_>) -> Result<()> {
+    match on_progress(progress) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Interrupted.into()),
+    }
+}
+
+/// The corpus that a config names.
+///
+/// # Errors
+/// [`DataError`] for text that can't be read, [`Interrupted`] if `on_progress` says so.
+pub fn open(config: &RunConfig, on_progress: OnProgress<'_>) -> Result<Box<dyn Corpus>> {
+    Ok(match config.data.source {
+        Source::Stories => Box::new(stories::Stories::new()),
+        Source::Text => Box::new(text::Text::open(config, on_progress)?),
+    })
+}
+
+/// The built-in stories' number of tokens.
+pub fn stories_vocabulary() -> usize {
+    stories::Stories::new().vocabulary().size
+}
+
+/// The byte tokenizer's number of tokens.
+pub fn bytes_vocabulary() -> usize {
+    tokenizer::BYTES_VOCABULARY
+}
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

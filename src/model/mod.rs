@@ -4,8 +4,18 @@
 //! model in candle's plain ops with candle's autograd: the oracle. Parameters have the same names, shapes and initial
 //! values under both. Never touches a terminal, a channel, a clock or a file.
 
-use anyhow::Result;
+mod block;
+mod ends;
+pub mod fast;
+mod layout;
+pub mod reference;
 
+pub use layout::shapes;
+
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device};
+
+use crate::config::{EngineName, ModelConfig, RunConfig};
 use crate::layer_path::LayerPath;
 use crate::objective::Batch;
 
@@ -81,4 +91,38 @@ pub trait Engine: Send {
 
     /// Checksum of all weights' bits, in model order; equal on every engine for equal weights.
     fn weights_checksum(&self) -> Result<String>;
+}
+
+/// The engine that a config asks for, with initial weights from its seed.
+///
+/// # Errors
+/// If the device isn't there or this build can't use it.
+pub fn build(config: &RunConfig, vocabulary: usize) -> Result<Box<dyn Engine>> {
+    let device = device(&config.train.device)?;
+    Ok(match config.train.engine {
+        EngineName::Fast => Box::new(fast::Fast::new(&config.model, vocabulary, config.seed, config.train.threads)?),
+        EngineName::Reference => {
+            Box::new(reference::Reference::new(&config.model, vocabulary, config.seed, device, DType::F32))
+        }
+    })
+}
+
+/// The device that `train.device` names; `auto` is the CPU until an engine of ours runs elsewhere.
+fn device(name: &str) -> Result<Device> {
+    let (kind, number) = name.split_once(':').unwrap_or((name, "0"));
+    let number: usize = number.parse().with_context(|| format!("train.device: {name} names no device"))?;
+    match kind {
+        "auto" | "cpu" => Ok(Device::Cpu),
+        "cuda" if cfg!(feature = "cuda") => Device::new_cuda(number).with_context(|| format!("opening the GPU {name}")),
+        "metal" if cfg!(feature = "metal") => Device::new_metal(number).with_context(|| format!("opening the GPU {name}")),
+        _ => bail!("train.device: this program was built without {kind}; build it with --features {kind}, or use cpu"),
+    }
+}
+
+/// Bytes that one active layer keeps between its forward and backward pass on `rows` = B*T positions.
+pub fn activation_bytes(m: &ModelConfig, rows: u64) -> u64 {
+    let (c, inner) = (m.width as u64, (m.width * m.mlp_ratio) as u64);
+    // qkv, mixed, the two outputs; up and act; two normed inputs or two sums.
+    let norms = if m.norm == crate::config::Norm::None { 0 } else { 2 * c };
+    4 * rows * (6 * c + 2 * inner + norms + m.heads as u64 + 4)
 }

@@ -1,0 +1,139 @@
+//! The command line as types: what may be typed, and nothing of what it does.
+//!
+//! Kept small; a test holds the list of flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// A terminal workbench for progressive-subnetwork (RaPTr) pretraining.
+#[derive(Debug, Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done; 1 error; 2 usage or config; 3 diverged; 4 unreadable checkpoint, recording or data;\n\
+                        129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM after saving.")]
+pub struct Cli {
+    /// What to do; without a command a run is trained.
+    #[command(subcommand)]
+    pub command: Option<Verb>,
+    /// Training flags.
+    #[command(flatten)]
+    pub train: Train,
+}
+
+/// Flags of a training run.
+#[derive(Debug, Args)]
+pub struct Train {
+    /// A shipped config (see `raptr-tui list configs`) or a TOML file [default: quickstart]
+    pub config: Option<String>,
+    /// No screen: one JSON event per line on stdout, text for people on stderr (automatic without a terminal)
+    #[arg(long)]
+    pub headless: bool,
+    /// Override any key of the config; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Train on this text
+    #[arg(long, value_name = "FILE|DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Where runs are kept
+    #[arg(long, value_name = "DIR", default_value = "runs", global = true)]
+    pub run_dir: PathBuf,
+    /// The new run's name [default: the config's, numbered]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Go on with a run from its newest checkpoint
+    #[arg(long, value_name = "RUN|latest", conflicts_with_all = ["config", "sets", "data", "name"])]
+    pub resume: Option<String>,
+    /// Commands for the run, one JSON object per line, as {"at_step":120,"command":"next_stage"}; - is stdin
+    #[arg(long, value_name = "FILE|-")]
+    pub commands: Option<PathBuf>,
+    /// The screen's colours (see `raptr-tui list themes`)
+    #[arg(long, global = true)]
+    pub theme: Option<String>,
+    /// The screen only shows: keys that would change the run are off
+    #[arg(long)]
+    pub read_only: bool,
+    /// Nothing on stderr but errors
+    #[arg(long, global = true)]
+    pub quiet: bool,
+}
+
+/// What else can be done.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show a recording on the workbench screen
+    Replay {
+        /// A run, its directory, or an events.jsonl
+        recording: String,
+        /// How many times faster than it happened
+        #[arg(long, default_value_t = 1.0)]
+        speed: f64,
+    },
+    /// Train a recorded run again with its recorded commands and report the first difference
+    Rerun {
+        /// A run, its directory, or an events.jsonl
+        recording: String,
+        /// No screen
+        #[arg(long)]
+        headless: bool,
+    },
+    /// Print parameters, memory, FLOPs and speed-up per stage, before anything is trained
+    Plan {
+        /// A shipped config or a TOML file
+        config: String,
+        /// Override any key of the config; repeatable
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a run in another tool's format
+    Export {
+        /// A run or its directory
+        run: String,
+        /// The format
+        #[arg(long)]
+        format: Format,
+        /// The folder to make
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// List what there is
+    List {
+        /// Of what
+        what: Listed,
+    },
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
+}
+
+/// Formats of `export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A Hugging Face model folder
+    Hf,
+}
+
+/// What `list` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    /// Shipped configs
+    Configs,
+    /// Methods
+    Methods,
+    /// Objectives
+    Objectives,
+    /// Themes
+    Themes,
+    /// Runs in the run directory
+    Runs,
+    /// Shipped recordings
+    Recordings,
+}

@@ -1,0 +1,285 @@
+//! The fast engine: explicit forward and backward over the kernels, on the CPU.
+//!
+//! The layer path is a loop: forward over the active layers, backward over them in reverse, the optimizer over their
+//! parameters alone. Activations and gradients live in slots that are handed to active layers in order, so a skipped layer
+//! has neither. Buffers are kept from step to step. Knows nothing of schedules, data or files.
+
+use anyhow::{Context, Result, bail, ensure};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::block::{Activations, Geometry, Scratch, fit};
+use super::ends::{Backward, Input, Output};
+use super::{Engine, Parameter, UpdateRule, layout};
+use crate::config::ModelConfig;
+use crate::kernels::matmul::Store;
+use crate::layer_path::LayerPath;
+use crate::objective::{Batch, NO_TARGET};
+use crate::optim;
+
+/// The engine.
+pub struct Fast {
+    model: ModelConfig,
+    vocabulary: usize,
+    pool: ThreadPool,
+    weights: Weights,
+    work: Work,
+}
+
+/// Parameters by place.
+struct Weights {
+    input: Vec<Parameter>,
+    layers: Vec<Vec<Parameter>>,
+    output: Vec<Parameter>,
+}
+
+/// Buffers that outlive a step.
+#[derive(Default)]
+struct Work {
+    input: Input,
+    slots: Vec<Activations>,
+    output: Output,
+    scratch: Scratch,
+    d: Vec<f32>,
+    input_grads: Vec<Vec<f32>>,
+    /// One per active layer of the last gradient, in order.
+    layer_grads: Vec<Vec<Vec<f32>>>,
+    output_grads: Vec<Vec<f32>>,
+    /// The layer path of the gradient at hand.
+    path: Option<LayerPath>,
+}
+
+impl Weights {
+    fn split(model: &ModelConfig, vocabulary: usize, all: Vec<Parameter>) -> Self {
+        let mut all = all.into_iter();
+        let mut take = |n: usize| all.by_ref().take(n).collect::<Vec<_>>();
+        Self {
+            input: take(layout::input_shapes(model, vocabulary).len()),
+            layers: (0..model.layers).map(|_| take(layout::layer_shapes(model).len())).collect(),
+            output: take(layout::output_shapes(model, vocabulary).len()),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.input.iter().chain(self.layers.iter().flatten()).chain(&self.output)
+    }
+}
+
+/// One gradient buffer per parameter.
+fn gradient_buffers(grads: &mut Vec<Vec<f32>>, parameters: &[Parameter]) {
+    grads.resize_with(parameters.len(), Vec::new);
+    for (gradient, p) in grads.iter_mut().zip(parameters) {
+        fit(gradient, p.weight.len());
+    }
+}
+
+impl Fast {
+    /// The engine with initial weights from the seed; 0 threads: one per core.
+    ///
+    /// # Errors
+    /// If the system can't start the threads.
+    pub fn new(model: &ModelConfig, vocabulary: usize, seed: u64, threads: usize) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("kernels-{i}"));
+        Ok(Self {
+            model: model.clone(),
+            vocabulary,
+            pool: pool.build().context("starting the kernel threads")?,
+            weights: Weights::split(model, vocabulary, layout::initial(model, vocabulary, seed)),
+            work: Work::default(),
+        })
+    }
+
+    fn check(&self, batch: &Batch, path: LayerPath) -> Result<()> {
+        let positions = batch.sequences * batch.context;
+        ensure!(positions > 0, "an empty batch");
+        ensure!(
+            batch.inputs.len() == positions && batch.targets.len() == positions && batch.context <= self.model.context,
+            "a batch of {} inputs and {} targets, {} sequences of {} were announced (at most {} fit)",
+            batch.inputs.len(),
+            batch.targets.len(),
+            batch.sequences,
+            batch.context,
+            self.model.context
+        );
+        ensure!(path.layers() == self.model.layers, "layer path {path} for a model of {} layers", self.model.layers);
+        if let Some(id) = batch.inputs.iter().find(|&&id| id as usize >= self.vocabulary) {
+            bail!("token {id} is outside the vocabulary of {}", self.vocabulary);
+        }
+        let outside = |t: i32| t != NO_TARGET && usize::try_from(t).map_or(true, |t| t >= self.vocabulary);
+        if let Some(target) = batch.targets.iter().find(|&&t| outside(t)) {
+            bail!("target {target} is outside the vocabulary of {}", self.vocabulary);
+        }
+        Ok(())
+    }
+}
+
+impl Weights {
+    /// Runs embedding and active layers, layer j of the path keeping its activations in slot j.
+    fn forward(&self, m: &ModelConfig, work: &mut Work, batch: &Batch, path: LayerPath) {
+        let g = Geometry::new(m, batch.sequences, batch.context);
+        work.input.forward(m, &self.input, batch);
+        if work.slots.len() < path.path_length() {
+            work.slots.resize_with(path.path_length(), Activations::default);
+        }
+        for (slot, layer) in path.active().enumerate() {
+            let (before, rest) = work.slots.split_at_mut(slot);
+            let x = before.last().map_or(work.input.out(), Activations::out);
+            rest[0].forward(g, &self.layers[layer], x);
+        }
+    }
+
+    /// As [`Self::forward`], but with two slots for all layers: nothing is kept.
+    fn forward_only(&self, m: &ModelConfig, work: &mut Work, batch: &Batch, path: LayerPath) -> usize {
+        let g = Geometry::new(m, batch.sequences, batch.context);
+        work.input.forward(m, &self.input, batch);
+        if work.slots.len() < 2 {
+            work.slots.resize_with(2, Activations::default);
+        }
+        let (a, b) = work.slots.split_at_mut(1);
+        let mut count = 0;
+        for layer in path.active() {
+            let (now, before) = if count % 2 == 0 { (&mut a[0], &b[0]) } else { (&mut b[0], &a[0]) };
+            let x = if count == 0 { work.input.out() } else { before.out() };
+            now.forward(g, &self.layers[layer], x);
+            count += 1;
+        }
+        count
+    }
+
+    /// Loss and gradient of one micro-batch, weighed by `scale`; gradients are stored or added.
+    fn loss_and_gradient(
+        &self,
+        m: &ModelConfig,
+        work: &mut Work,
+        batch: &Batch,
+        path: LayerPath,
+        scale: f32,
+        store: Store,
+    ) -> Result<f32> {
+        self.forward(m, work, batch, path);
+        let g = Geometry::new(m, batch.sequences, batch.context);
+        let Work { input, slots, output, scratch, d, input_grads, layer_grads, output_grads, .. } = work;
+        let active: Vec<usize> = path.active().collect();
+        let d = fit(d, g.size());
+        let top = if active.is_empty() { input.out() } else { slots[active.len() - 1].out() };
+        let backward = Backward { input_grads, grads: output_grads, d, scale, store };
+        let loss = output.loss(m, &self.input, &self.output, top, batch, Some(backward))?;
+        for (slot, &layer) in active.iter().enumerate().rev() {
+            let x = if slot == 0 { input.out() } else { slots[slot - 1].out() };
+            slots[slot].backward(g, &self.layers[layer], &mut layer_grads[slot], x, d, scratch, store);
+        }
+        input.backward(m, &self.input, input_grads, batch, d, store);
+        Ok(loss)
+    }
+}
+
+impl Engine for Fast {
+    fn about(&self) -> String {
+        let threads = self.pool.current_num_threads();
+        format!("cpu, {threads} thread{}, fast", if threads == 1 { "" } else { "s" })
+    }
+
+    fn gradient(&mut self, micro_batches: &[Batch], path: LayerPath) -> Result<f32> {
+        ensure!(!micro_batches.is_empty(), "no batch to train on");
+        micro_batches.iter().try_for_each(|batch| self.check(batch, path))?;
+        let Self { model, pool, weights, work, .. } = self;
+        gradient_buffers(&mut work.input_grads, &weights.input);
+        gradient_buffers(&mut work.output_grads, &weights.output);
+        work.layer_grads.resize_with(path.path_length(), Vec::new);
+        for (slot, layer) in path.active().enumerate() {
+            gradient_buffers(&mut work.layer_grads[slot], &weights.layers[layer]);
+        }
+        work.path = Some(path);
+        let scale = 1.0 / micro_batches.len() as f32;
+        pool.install(|| {
+            let mut sum = 0.0;
+            for (index, batch) in micro_batches.iter().enumerate() {
+                let store = if index == 0 { Store::Set } else { Store::Add };
+                sum += f64::from(weights.loss_and_gradient(model, work, batch, path, scale, store)?);
+            }
+            Ok((sum / micro_batches.len() as f64) as f32)
+        })
+    }
+
+    fn gradient_norm(&mut self) -> Result<f32> {
+        let Work { input_grads, layer_grads, output_grads, .. } = &self.work;
+        let all = input_grads.iter().chain(layer_grads.iter().flatten()).chain(output_grads);
+        let squares = self.pool.install(|| all.map(|gradient| optim::sum_of_squares(gradient)).sum::<f64>());
+        Ok(squares.sqrt() as f32)
+    }
+
+    fn update(&mut self, rule: &UpdateRule) -> Result<()> {
+        let Self { pool, weights, work, .. } = self;
+        let path = work.path.context("an update needs a gradient")?;
+        let mut slots = work.layer_grads.iter();
+        pool.install(|| {
+            update_all(&mut weights.input, &work.input_grads, rule);
+            for (layer, parameters) in weights.layers.iter_mut().enumerate() {
+                match path.is_active(layer).then(|| slots.next()).flatten() {
+                    Some(gradients) => update_all(parameters, gradients, rule),
+                    None if rule.zero_gradient_for_skipped => {
+                        parameters.iter_mut().for_each(|p| optim::adamw(p, None, rule));
+                    }
+                    None => {}
+                }
+            }
+            update_all(&mut weights.output, &work.output_grads, rule);
+        });
+        Ok(())
+    }
+
+    fn loss(&mut self, batch: &Batch, path: LayerPath) -> Result<f32> {
+        self.check(batch, path)?;
+        let Self { model, pool, weights, work, .. } = self;
+        pool.install(|| {
+            let layers = weights.forward_only(model, work, batch, path);
+            let Work { input, slots, output, .. } = work;
+            let x = if layers == 0 { input.out() } else { slots[(layers - 1) % 2].out() };
+            output.loss(model, &weights.input, &weights.output, x, batch, None)
+        })
+    }
+
+    fn logits(&mut self, batch: &Batch, path: LayerPath) -> Result<Vec<f32>> {
+        self.check(batch, path)?;
+        let Self { model, pool, weights, work, .. } = self;
+        pool.install(|| {
+            let layers = weights.forward_only(model, work, batch, path);
+            let Work { input, slots, output, .. } = work;
+            let x = if layers == 0 { input.out() } else { slots[(layers - 1) % 2].out() };
+            Ok(output.logits(model, &weights.input, &weights.output, x))
+        })
+    }
+
+    fn gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>> {
+        let path = self.work.path.context("no gradient has been computed")?;
+        let named = |parameters: &[Parameter], gradients: &[Vec<f32>]| {
+            parameters.iter().zip(gradients).map(|(p, g)| (p.name.clone(), g.clone())).collect::<Vec<_>>()
+        };
+        let mut all = named(&self.weights.input, &self.work.input_grads);
+        for (slot, layer) in path.active().enumerate() {
+            all.extend(named(&self.weights.layers[layer], &self.work.layer_grads[slot]));
+        }
+        all.extend(named(&self.weights.output, &self.work.output_grads));
+        Ok(all)
+    }
+
+    fn parameters(&self) -> Result<Vec<Parameter>> {
+        Ok(self.weights.iter().cloned().collect())
+    }
+
+    fn set_parameters(&mut self, parameters: Vec<Parameter>) -> Result<()> {
+        layout::check_fit(&layout::shapes(&self.model, self.vocabulary), &parameters).map_err(anyhow::Error::msg)?;
+        self.weights = Weights::split(&self.model, self.vocabulary, parameters);
+        self.work.path = None;
+        Ok(())
+    }
+
+    fn weights_checksum(&self) -> Result<String> {
+        Ok(layout::checksum(self.weights.iter()))
+    }
+}
+
+fn update_all(parameters: &mut [Parameter], gradients: &[Vec<f32>], rule: &UpdateRule) {
+    for (p, gradient) in parameters.iter_mut().zip(gradients) {
+        optim::adamw(p, Some(gradient), rule);
+    }
+}

@@ -1,0 +1,136 @@
+//! AdamW on one parameter, and norms of gradients.
+//!
+//! Decoupled weight decay (Loshchilov and Hutter 2019) on matrices only; bias correction from the parameter's own count
+//! of updates, so that a layer that was skipped for long does not take too large a first step. Knows nothing of layers:
+//! who is updated is the engine's to say.
+
+use rayon::prelude::*;
+
+use crate::kernels::BLOCK;
+use crate::model::{Parameter, UpdateRule};
+
+/// One AdamW update of a parameter; without a gradient, as with a gradient of zeros.
+pub fn adamw(p: &mut Parameter, gradient: Option<&[f32]>, rule: &UpdateRule) {
+    p.updates += 1;
+    let count = i32::try_from(p.updates).unwrap_or(i32::MAX);
+    let [beta1, beta2] = rule.betas;
+    let correction1 = 1.0 - beta1.powi(count);
+    let correction2 = 1.0 - beta2.powi(count);
+    let decay = if p.shape.len() >= 2 { rule.weight_decay } else { 0.0 };
+    // All scalar factors in f64, then once to f32.
+    let keep = (1.0 - rule.learning_rate * decay) as f32;
+    let rate = (rule.learning_rate / correction1) as f32;
+    let root = (1.0 / correction2.sqrt()) as f32;
+    let epsilon = rule.epsilon as f32;
+    let scale = rule.gradient_scale as f32;
+    let (b1, b2) = (beta1 as f32, beta2 as f32);
+    let (g1, g2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
+    let step = |w: &mut f32, m: &mut f32, v: &mut f32, g: f32| {
+        *m = b1 * *m + g1 * g;
+        *v = b2 * *v + g2 * g * g;
+        *w = keep * *w - rate * *m / (v.sqrt() * root + epsilon);
+    };
+    let blocks = p.weight.par_chunks_mut(BLOCK).zip(p.first_moment.par_chunks_mut(BLOCK));
+    let blocks = blocks.zip(p.second_moment.par_chunks_mut(BLOCK)).enumerate();
+    blocks.for_each(|(block, ((weight, first), second))| {
+        let elements = weight.iter_mut().zip(first).zip(second);
+        match gradient {
+            Some(gradient) => {
+                let gradient = &gradient[block * BLOCK..];
+                for (((w, m), v), g) in elements.zip(gradient) {
+                    step(w, m, v, g * scale);
+                }
+            }
+            None => elements.for_each(|((w, m), v)| step(w, m, v, 0.0)),
+        }
+    });
+}
+
+/// The sum of squares, over blocks in order.
+pub fn sum_of_squares(values: &[f32]) -> f64 {
+    let blocks: Vec<f64> =
+        values.par_chunks(BLOCK).map(|block| block.iter().map(|&v| f64::from(v) * f64::from(v)).sum()).collect();
+    blocks.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: UpdateRule = UpdateRule {
+        learning_rate: 0.01,
+        betas: [0.9, 0.95],
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        gradient_scale: 1.0,
+        zero_gradient_for_skipped: false,
+    };
+
+    fn parameter(shape: &[usize], value: f32) -> Parameter {
+        let n = shape.iter().product();
+        Parameter {
+            name: "p".into(),
+            shape: shape.to_vec(),
+            weight: vec![value; n],
+            first_moment: vec![0.0; n],
+            second_moment: vec![0.0; n],
+            updates: 0,
+        }
+    }
+
+    /// The published update rule (Algorithm 2), in f64.
+    fn closed_form(mut w: f64, gradients: &[f64], decay: f64) -> f64 {
+        let (mut m, mut v) = (0.0, 0.0);
+        for (t, g) in gradients.iter().enumerate() {
+            m = 0.9 * m + 0.1 * g;
+            v = 0.95 * v + 0.05 * g * g;
+            let (mh, vh): (f64, f64) = (m / (1.0 - 0.9f64.powi(t as i32 + 1)), v / (1.0 - 0.95f64.powi(t as i32 + 1)));
+            w -= 0.01 * (mh / (vh.sqrt() + 1e-8) + decay * w);
+        }
+        w
+    }
+
+    #[test]
+    fn follows_the_published_rule_and_decays_matrices_only() {
+        let gradients = [0.5, -0.2, 0.1, 3.0];
+        for (shape, decay) in [(&[2, 3][..], 0.1), (&[6][..], 0.0)] {
+            let mut p = parameter(shape, 0.7);
+            for g in gradients {
+                adamw(&mut p, Some(&[g as f32; 6]), &RULE);
+            }
+            let right = closed_form(0.7, &gradients, decay);
+            assert!(p.weight.iter().all(|&w| (f64::from(w) - right).abs() < 1e-6), "{:?} {right}", p.weight);
+            assert_eq!(p.updates, 4);
+        }
+    }
+
+    #[test]
+    fn the_first_step_has_the_learning_rates_size_and_clipping_scales_the_gradient() {
+        let mut p = parameter(&[1], 0.0);
+        adamw(&mut p, Some(&[123.0]), &RULE);
+        assert!((p.weight[0] + 0.01).abs() < 1e-7);
+        let (mut a, mut b) = (parameter(&[4], 1.0), parameter(&[4], 1.0));
+        adamw(&mut a, Some(&[2.0; 4]), &UpdateRule { gradient_scale: 0.25, ..RULE });
+        adamw(&mut b, Some(&[0.5; 4]), &RULE);
+        assert_eq!(a, b);
+    }
+
+    #[test]
+    fn without_a_gradient_moments_decay_and_the_weight_moves_on() {
+        let mut p = parameter(&[2, 2], 1.0);
+        adamw(&mut p, Some(&[1.0; 4]), &RULE);
+        let before = p.clone();
+        adamw(&mut p, None, &RULE);
+        assert!((p.first_moment[0] - 0.9 * before.first_moment[0]).abs() < 1e-9);
+        assert!(p.weight[0] < before.weight[0]);
+        let right = closed_form(1.0, &[1.0, 0.0], 0.1);
+        assert!((f64::from(p.weight[0]) - right).abs() < 1e-6);
+    }
+
+    #[test]
+    fn squares_are_summed_in_double_precision() {
+        let values = vec![0.1f32; 10_000];
+        let right = 10_000.0 * f64::from(0.1f32) * f64::from(0.1f32);
+        assert!((sum_of_squares(&values) - right).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,202 @@
+//! The recording: a run's event log, one JSON object per line.
+//!
+//! Owns the file's form. It is written on the trainer's side before an event goes anywhere else, line by line, so it is
+//! whole up to the last event even if everything dies; a torn last line is taken as the end, a torn line before it is an
+//! error that names it. Never interprets the events, but for one: a `resumed` event takes back those of a lost branch.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::event::{Event, FORMAT, Stamped};
+
+/// The recording's name inside a run's directory.
+pub const FILE: &str = "events.jsonl";
+
+/// A recording that can't be read.
+#[derive(Debug)]
+pub struct Unreadable(String);
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Appends events to a recording.
+pub struct Writer {
+    file: File,
+    name: PathBuf,
+}
+
+impl Writer {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// If there is one already or the file can't be made.
+    pub fn create(dir: &Path) -> Result<Self> {
+        let name = dir.join(FILE);
+        let file = OpenOptions::new().append(true).create_new(true).open(&name);
+        Ok(Self { file: file.with_context(|| format!("making {}", name.display()))?, name })
+    }
+
+    /// Goes on with a recording; a torn last line is cut off first.
+    ///
+    /// # Errors
+    /// If the file can't be opened or cut.
+    pub fn append(dir: &Path) -> Result<Self> {
+        let name = dir.join(FILE);
+        let bytes = std::fs::read(&name).with_context(|| format!("reading {}", name.display()))?;
+        let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        let file = OpenOptions::new().append(true).open(&name).with_context(|| format!("opening {}", name.display()))?;
+        file.set_len(whole as u64).with_context(|| format!("cutting {}", name.display()))?;
+        Ok(Self { file, name })
+    }
+
+    /// Adds one event in a single write.
+    ///
+    /// # Errors
+    /// If it can't be written, as on a full disk.
+    pub fn write(&mut self, stamped: &Stamped) -> Result<()> {
+        let mut line = serde_json::to_vec(stamped)?;
+        line.push(b'\n');
+        self.file.write_all(&line).with_context(|| format!("writing {}", self.name.display()))
+    }
+
+    /// Makes what was written durable.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn sync(&mut self) -> Result<()> {
+        self.file.sync_data().with_context(|| format!("writing {}", self.name.display()))
+    }
+}
+
+/// Every event of a recording, in the order of writing.
+///
+/// # Errors
+/// [`Unreadable`], naming the file and the line.
+pub fn read(file: &Path) -> Result<Vec<Stamped>> {
+    let unreadable = |why: String| Unreadable(format!("{}: {why}", file.display()));
+    let reader = BufReader::new(File::open(file).map_err(|e| unreadable(format!("can't be read: {e}")))?);
+    let mut events: Vec<Stamped> = Vec::new();
+    let mut torn: Option<(usize, String)> = None;
+    for (number, line) in reader.split(b'\n').enumerate() {
+        let line = line.map_err(|e| unreadable(format!("can't be read: {e}")))?;
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        if let Some((number, why)) = torn {
+            return Err(unreadable(format!("line {number} is damaged: {why}")).into());
+        }
+        match serde_json::from_slice(&line) {
+            Ok(stamped) => events.push(stamped),
+            Err(e) => torn = Some((number + 1, e.to_string())),
+        }
+    }
+    match events.first() {
+        None if torn.is_some() => Err(unreadable("is no recording: its first line is damaged".to_owned()).into()),
+        None => Err(unreadable("is empty".to_owned()).into()),
+        Some(Stamped { event: Event::Started(started), .. }) if started.format > FORMAT => {
+            Err(unreadable(format!("has format {}; this version reads up to {FORMAT}", started.format)).into())
+        }
+        Some(Stamped { event: Event::Started(_), .. }) => Ok(events),
+        Some(_) => Err(unreadable("is no recording: it doesn't begin with a `started` event".to_owned()).into()),
+    }
+}
+
+/// The recording that a person means: a file, or a run's directory.
+pub fn file_of(name: &Path) -> PathBuf {
+    if name.is_dir() { name.join(FILE) } else { name.to_owned() }
+}
+
+/// The events that hold: what a later `resumed` event took back is left out.
+pub fn effective(events: &[Stamped]) -> Vec<Stamped> {
+    let mut kept: Vec<Stamped> = Vec::with_capacity(events.len());
+    for stamped in events {
+        if let Event::Resumed { keep, .. } = stamped.event {
+            kept.retain(|s| s.seq < keep);
+        }
+        kept.push(stamped.clone());
+    }
+    kept
+}
+
+/// How many of a recording's events hold when a run goes on from a checkpoint that was written after `written` events:
+/// those, and the one that told of the checkpoint if it got into the recording.
+pub fn keep(events: &[Stamped], written: u64, file: &str) -> u64 {
+    let told = effective(events)
+        .into_iter()
+        .any(|s| s.seq == written && matches!(&s.event, Event::Saved { file: f, .. } if f == file));
+    written + u64::from(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Command;
+
+    fn applied(seq: u64) -> Stamped {
+        Stamped { seq, us: seq * 10, event: Event::Applied { step: seq, command: Command::Pause } }
+    }
+
+    fn started() -> String {
+        let event = serde_json::json!({"seq":0,"us":0,"event":"started","format":1,"version":"","run":"","method":"raptr",
+            "objective":"causal","device":"","data":"","schedule":{"layers":1,"stages":[]},"parameters":1,
+            "tokens_per_step":1,"layer_flops":1.0,"fixed_flops":1.0,"floor":null,"data_checksum":"","weights":"",
+            "config":""});
+        event.to_string()
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join(FILE);
+        std::fs::write(&name, text).unwrap();
+        (dir, name)
+    }
+
+    #[test]
+    fn events_read_back_and_a_torn_tail_is_the_end() {
+        let line = serde_json::to_string(&applied(1)).unwrap();
+        let (dir, name) = file(&format!("{}\n{line}\n{{\"seq\":2,\"us", started()));
+        assert_eq!(read(&name).unwrap()[1..], [applied(1)]);
+        let mut writer = Writer::append(dir.path()).unwrap();
+        writer.write(&applied(2)).unwrap();
+        assert_eq!(read(&name).unwrap()[1..], [applied(1), applied(2)]);
+    }
+
+    #[test]
+    fn a_torn_line_in_the_middle_is_named() {
+        let line = serde_json::to_string(&applied(1)).unwrap();
+        let (_dir, name) = file(&format!("{}\n{{\"seq\n{line}\n", started()));
+        assert!(read(&name).unwrap_err().to_string().contains("line 2 is damaged"));
+    }
+
+    #[test]
+    fn what_is_no_recording_says_so() {
+        let line = serde_json::to_string(&applied(1)).unwrap();
+        for (text, expected) in [
+            ("", "is empty"),
+            ("hello", "first line is damaged"),
+            (line.as_str(), "doesn't begin"),
+            (&started().replace("\"format\":1", "\"format\":99"), "format 99"),
+        ] {
+            let (_dir, name) = file(text);
+            let error = read(&name).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains(FILE), "{error}");
+        }
+        assert!(read(Path::new("no/such")).unwrap_err().to_string().contains("no/such"));
+    }
+
+    #[test]
+    fn a_resume_takes_back_the_lost_branch() {
+        let resumed = |seq, keep| Stamped { seq, us: 0, event: Event::Resumed { step: 0, keep, file: String::new(), damaged: Vec::new() } };
+        let events = [applied(0), applied(1), applied(2), resumed(1, 1), applied(2)];
+        let held: Vec<u64> = effective(&events).iter().map(|s| s.seq).collect();
+        assert_eq!(held, [0, 1, 2]);
+    }
+}

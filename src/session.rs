@@ -1,0 +1,353 @@
+//! The session: a live run's trainer thread, events out, commands in.
+//!
+//! Owns the thread, the clock that stamps events, the recording, and the order in which commands reach the trainer. Each
+//! event is recorded before it is sent; the thread never waits for whoever reads the other end. Never draws.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fs;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use serde::{Deserialize, Serialize};
+
+use crate::config::RunConfig;
+use crate::config::load::ConfigError;
+use crate::data::{self, Corpus, DataError};
+use crate::event::{Cause, Command, Ending, Event, Stamped};
+use crate::recording::{self, Writer};
+use crate::run_dir::RunDir;
+use crate::trainer::checkpoint::{self, Folder, NoStore, Store};
+use crate::trainer::{NotFinite, Trainer};
+
+/// What to train.
+pub enum Job {
+    /// A new run in an empty directory.
+    New(RunDir),
+    /// The run in the directory, from its newest checkpoint on.
+    Resume(RunDir),
+    /// The config alone: nothing is written, and live commands but stop and abort are passed over.
+    Rerun(String),
+}
+
+/// A command with the step it is meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scripted {
+    /// The step before which it takes effect; none: as soon as possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_step: Option<u64>,
+    /// The command.
+    #[serde(flatten)]
+    pub command: Command,
+}
+
+/// A live run.
+pub struct Session {
+    /// What happens.
+    pub events: Receiver<Stamped>,
+    /// What is asked.
+    pub commands: Sender<Command>,
+    thread: JoinHandle<()>,
+}
+
+impl Session {
+    /// Waits for the trainer thread to end.
+    pub fn join(self) {
+        drop(self.commands);
+        // The thread catches its own panics, so there is nothing to learn from the result.
+        let _ = self.thread.join();
+    }
+}
+
+/// How to run a job.
+pub struct Options {
+    /// What to train, and with what.
+    pub job: Job,
+    /// The config of the run.
+    pub config: RunConfig,
+    /// Commands that are known beforehand, in order.
+    pub script: Vec<Scripted>,
+    /// Whether a resumed run's earlier events are sent first, for a screen.
+    pub with_history: bool,
+    /// Called first on the trainer thread.
+    pub on_thread_start: fn(),
+}
+
+/// Starts the trainer thread.
+///
+/// # Errors
+/// If the system can't start one.
+pub fn spawn(options: Options) -> Result<Session> {
+    let (event_sender, events) = crossbeam_channel::unbounded();
+    let (commands, command_receiver) = crossbeam_channel::unbounded();
+    let thread = std::thread::Builder::new().name("trainer".to_owned()).spawn(move || {
+        (options.on_thread_start)();
+        let mut recorder = Recorder::new(event_sender);
+        let inbox = Inbox::new(command_receiver, options.script.clone());
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&options, &inbox, &mut recorder)));
+        let (cause, reason) = match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => (cause_of(&error), format!("{error:#}")),
+            Err(panic) => (Cause::Error, format!("the trainer panicked: {}", panic_text(panic.as_ref()))),
+        };
+        tracing::error!("{reason}");
+        recorder.fail(cause, reason);
+    });
+    Ok(Session { events, commands, thread: thread.context("starting the trainer thread")? })
+}
+
+fn run(options: &Options, inbox: &Inbox, recorder: &mut Recorder) -> Result<()> {
+    let config = &options.config;
+    let corpus = match open_data(config, inbox, recorder) {
+        Ok(corpus) => corpus,
+        Err(error) if error.is::<data::Interrupted>() => {
+            // Nothing was trained, so there is nothing to keep.
+            if let Job::New(run) = &options.job {
+                let _ = fs::remove_dir_all(run.path());
+            }
+            return recorder.emit(Event::Finished { step: 0, ending: Ending::Aborted, weights: String::new() });
+        }
+        Err(error) => return Err(error),
+    };
+    let store: Box<dyn Store> = match &options.job {
+        Job::New(run) | Job::Resume(run) => Box::new(Folder::open(run.path(), config.checkpoint.keep)?),
+        Job::Rerun(_) => Box::new(NoStore),
+    };
+    let tokenizer = corpus.tokenizer_json();
+    let mut trainer = Trainer::new(config.clone(), corpus, store)?;
+    match &options.job {
+        Job::New(run) => {
+            write_run_files(run, config, tokenizer.as_deref())?;
+            recorder.record(Writer::create(run.path())?);
+            recorder.emit(trainer.started(&run.name())?)?;
+        }
+        Job::Resume(run) => resume(run, &mut trainer, recorder, options.with_history)?,
+        Job::Rerun(name) => recorder.emit(trainer.started(name)?)?,
+    }
+    let is_rerun = matches!(options.job, Job::Rerun(_));
+    while !trainer.is_over() {
+        let interrupted = || inbox.has_urgent();
+        if let Some(command) = inbox.next(trainer.state().step, trainer.is_waiting(), is_rerun) {
+            tracing::info!(step = trainer.state().step, ?command, "command");
+            trainer.apply(command, &interrupted, &mut |event| recorder.emit(event))?;
+        } else {
+            trainer.advance(&interrupted, &mut |event| recorder.emit(event))?;
+        }
+    }
+    recorder.sync()
+}
+
+fn open_data(config: &RunConfig, inbox: &Inbox, recorder: &mut Recorder) -> Result<Box<dyn Corpus>> {
+    data::open(config, &mut |progress| {
+        if inbox.has_urgent() {
+            return ControlFlow::Break(());
+        }
+        let event = Event::Progress { what: progress.what.to_owned(), done: progress.done, total: progress.total };
+        // Progress is not recorded, so it can't fail.
+        let _ = recorder.emit(event);
+        ControlFlow::Continue(())
+    })
+}
+
+fn write_run_files(run: &RunDir, config: &RunConfig, tokenizer: Option<&str>) -> Result<()> {
+    let write = |file: &Path, text: &str| fs::write(file, text).with_context(|| format!("writing {}", file.display()));
+    write(&run.config_file(), &config.to_toml())?;
+    tokenizer.map_or(Ok(()), |json| write(&run.path().join("tokenizer.json"), json))
+}
+
+/// Loads the newest whole checkpoint and takes up the recording behind it.
+fn resume(run: &RunDir, trainer: &mut Trainer, recorder: &mut Recorder, with_history: bool) -> Result<()> {
+    let events = recording::read(&run.path().join(recording::FILE))?;
+    if let (Some(Event::Started(then)), Event::Started(now)) = (events.first().map(|s| &s.event), trainer.started("")?)
+        && then.data_checksum != now.data_checksum
+    {
+        let (then, now) = (&then.data, now.data);
+        return Err(DataError::new(format!("the data or its tokenizer has changed since the run began: {then} then, {now} now")).into());
+    }
+    let found = checkpoint::newest(run.path()).map_err(|e| DataError::new(format!("{e:#}")))?;
+    found.damaged.iter().for_each(|what| tracing::warn!("passed over: {what}"));
+    let keep = recording::keep(&events, found.snapshot.state.events, &found.file);
+    let step = found.snapshot.state.step;
+    trainer.resume(found.snapshot, &found.file, keep).map_err(|e| DataError::new(format!("{e:#}")))?;
+    recorder.go_on(Writer::append(run.path())?, keep, events.last().map_or(0, |s| s.us));
+    if with_history {
+        recording::effective(&events).into_iter().filter(|s| s.seq < keep).for_each(|s| recorder.send(s));
+    }
+    trainer.resumed(Event::Resumed { step, keep, file: found.file, damaged: found.damaged }, &mut |e| recorder.emit(e))
+}
+
+fn cause_of(error: &anyhow::Error) -> Cause {
+    if error.is::<ConfigError>() {
+        Cause::Config
+    } else if error.is::<NotFinite>() {
+        Cause::Diverged
+    } else if error.is::<DataError>() || error.is::<recording::Unreadable>() {
+        Cause::Unreadable
+    } else {
+        Cause::Error
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// Stamps, records and sends events.
+struct Recorder {
+    sender: Sender<Stamped>,
+    writer: Option<Writer>,
+    seq: u64,
+    began: Instant,
+    /// Wall time of earlier sessions.
+    earlier_us: u64,
+    step: u64,
+    last_checkpoint: Option<String>,
+}
+
+impl Recorder {
+    fn new(sender: Sender<Stamped>) -> Self {
+        Self { sender, writer: None, seq: 0, began: Instant::now(), earlier_us: 0, step: 0, last_checkpoint: None }
+    }
+
+    fn record(&mut self, writer: Writer) {
+        self.writer = Some(writer);
+    }
+
+    fn go_on(&mut self, writer: Writer, seq: u64, earlier_us: u64) {
+        self.record(writer);
+        (self.seq, self.earlier_us) = (seq, earlier_us);
+    }
+
+    fn emit(&mut self, event: Event) -> Result<()> {
+        let us = self.earlier_us + u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let stamped = Stamped { seq: self.seq, us, event };
+        match &stamped.event {
+            Event::Stepped { step, .. } => self.step = step + 1,
+            Event::Saved { file, .. } | Event::Resumed { file, .. } => self.last_checkpoint = Some(file.clone()),
+            _ => {}
+        }
+        if stamped.event.is_recorded() {
+            if let Some(writer) = &mut self.writer {
+                writer.write(&stamped)?;
+                if matches!(stamped.event, Event::Saved { .. }) {
+                    writer.sync()?;
+                }
+            }
+            self.seq += 1;
+        }
+        self.send(stamped);
+        Ok(())
+    }
+
+    fn send(&self, stamped: Stamped) {
+        // Nobody may be left to read it; the run goes on, and the recording has it.
+        let _ = self.sender.send(stamped);
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.writer.as_mut().map_or(Ok(()), Writer::sync)
+    }
+
+    /// The last event of a run that failed. It reaches the screen even where the recording can't take it.
+    fn fail(&mut self, cause: Cause, reason: String) {
+        let event =
+            || Event::Failed { step: self.step, cause, reason: reason.clone(), last_checkpoint: self.last_checkpoint.clone() };
+        let failed = event();
+        if let Err(error) = self.emit(failed.clone()) {
+            tracing::error!("{error:#}");
+            self.send(Stamped { seq: self.seq, us: self.earlier_us, event: failed });
+        }
+    }
+}
+
+/// Commands that have arrived or were scripted, in order.
+struct Inbox {
+    receiver: Receiver<Command>,
+    arrived: RefCell<VecDeque<Command>>,
+    script: RefCell<VecDeque<Scripted>>,
+}
+
+impl Inbox {
+    fn new(receiver: Receiver<Command>, script: Vec<Scripted>) -> Self {
+        Self { receiver, arrived: RefCell::default(), script: RefCell::new(script.into()) }
+    }
+
+    fn drain(&self) {
+        loop {
+            match self.receiver.try_recv() {
+                Ok(command) => self.arrived.borrow_mut().push_back(command),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Whether a command waits that must be honoured at once.
+    fn has_urgent(&self) -> bool {
+        self.drain();
+        self.arrived.borrow().iter().any(|c| c.is_urgent())
+    }
+
+    /// The next command to be applied before `step`. Blocks for one if the trainer is waiting; none if it may go on.
+    fn next(&self, step: u64, is_waiting: bool, urgent_only: bool) -> Option<Command> {
+        let is_due = |s: &Scripted| s.at_step.is_none_or(|at| at <= step);
+        if self.script.borrow().front().is_some_and(is_due) {
+            return self.script.borrow_mut().pop_front().map(|s| s.command);
+        }
+        loop {
+            self.drain();
+            while let Some(command) = self.arrived.borrow_mut().pop_front() {
+                if command.is_urgent() || !urgent_only {
+                    return Some(command);
+                }
+            }
+            if !is_waiting {
+                return None;
+            }
+            match self.receiver.recv() {
+                Ok(command) => self.arrived.borrow_mut().push_back(command),
+                // Everybody who could resume it has gone.
+                Err(_) => return Some(Command::Stop),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripted_commands_come_at_their_step_and_urgent_ones_are_seen() {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let script = vec![
+            Scripted { at_step: None, command: Command::Save },
+            Scripted { at_step: Some(3), command: Command::Pause },
+        ];
+        let inbox = Inbox::new(receiver, script);
+        assert_eq!(inbox.next(0, false, false), Some(Command::Save));
+        assert_eq!(inbox.next(0, false, false), None);
+        sender.send(Command::Evaluate).unwrap();
+        assert!(!inbox.has_urgent());
+        sender.send(Command::Stop).unwrap();
+        assert!(inbox.has_urgent());
+        assert_eq!(inbox.next(3, true, false), Some(Command::Pause));
+        assert_eq!(inbox.next(3, true, true), Some(Command::Stop), "a rerun passes over live commands");
+        drop(sender);
+        assert_eq!(inbox.next(3, true, false), Some(Command::Stop));
+    }
+
+    #[test]
+    fn a_scripted_command_is_flat_json() {
+        let text = r#"{"at_step":120,"command":"set_path_length","stage":1,"path_length":9}"#;
+        let scripted: Scripted = serde_json::from_str(text).unwrap();
+        assert_eq!(scripted.at_step, Some(120));
+        assert_eq!(scripted.command, Command::SetPathLength { stage: 1, path_length: 9 });
+        assert_eq!(serde_json::to_string(&scripted).unwrap(), text);
+    }
+}

@@ -1,0 +1,454 @@
+//! The trainer: the one place where a run's state changes.
+//!
+//! Owns the loop state and the order of things between two steps: commands first ([`Trainer::apply`]), then the duties
+//! of the step (stage entry, transition, probe, evaluation, checkpoint), then the step itself ([`Trainer::advance`]).
+//! Everything it does is a function of (config, commands) and comes out as events. Never touches a terminal, a channel, a
+//! thread or a clock.
+
+pub mod checkpoint;
+mod evaluation;
+mod transition;
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{RunConfig, Skipped};
+use crate::cost;
+use crate::data::Corpus;
+use crate::event::{Cause, Command, Ending, Event, FORMAT, Score, Started, Why};
+use crate::learning_rate::learning_rate;
+use crate::method::{self, Method};
+use crate::model::{self, Engine, Parameter, UpdateRule};
+use crate::objective::{self, Batch, Objective};
+use crate::schedule::Schedule;
+use checkpoint::{Snapshot, Store};
+use transition::Following;
+
+/// Why an evaluation that a person asked for was refused when a stop cut into it; a rerun passes over such a command.
+pub const CUT_SHORT: &str = "cut short by the request to stop";
+
+/// Told to stop in the middle of an evaluation?
+pub type Interrupted<'a> = &'a dyn Fn() -> bool;
+
+/// Takes events as they happen.
+///
+/// # Errors
+/// If the event could not be kept; the trainer then stops at once.
+pub type Emit<'a> = &'a mut dyn FnMut(Event) -> Result<()>;
+
+/// Everything about the loop that a checkpoint must hold beside the parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoopState {
+    /// The next step to be trained.
+    pub step: u64,
+    /// The table as it now stands.
+    pub schedule: Schedule,
+    /// Factor on the scheduled learning rate.
+    pub learning_rate_scale: f32,
+    /// Whether no step may be trained but the granted ones.
+    pub paused: bool,
+    /// Steps that may be trained while paused.
+    pub granted: u64,
+    /// The stage and path length that were last announced.
+    pub announced: Option<Announced>,
+    /// The step before which the cadence's evaluation was last done.
+    pub evaluated_at: Option<u64>,
+    /// The step before which a checkpoint was last written by the cadence.
+    pub saved_at: Option<u64>,
+    /// Loss of the full model if it was evaluated before this very step.
+    pub full_loss: Option<f32>,
+    /// The transition that is being followed.
+    pub following: Option<Following>,
+    /// Recorded events so far, `started` among them.
+    pub events: u64,
+}
+
+/// What the last [`Event::StageEntered`] said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Announced {
+    stage: usize,
+    path_length: usize,
+    schedule: Schedule,
+}
+
+impl LoopState {
+    /// Before the first step.
+    pub fn new(schedule: Schedule) -> Self {
+        Self {
+            step: 0,
+            schedule,
+            learning_rate_scale: 1.0,
+            paused: false,
+            granted: 0,
+            announced: None,
+            evaluated_at: None,
+            saved_at: None,
+            full_loss: None,
+            following: None,
+            events: 1,
+        }
+    }
+}
+
+/// Trains one run.
+pub struct Trainer {
+    config: RunConfig,
+    corpus: Box<dyn Corpus>,
+    objective: &'static dyn Objective,
+    method: &'static dyn Method,
+    engine: Box<dyn Engine>,
+    store: Box<dyn Store>,
+    state: LoopState,
+    /// The fixed evaluation batches, made once.
+    evaluation: Vec<Batch>,
+    last_checkpoint: Option<String>,
+    is_over: bool,
+}
+
+impl Trainer {
+    /// A trainer before its first step.
+    ///
+    /// # Errors
+    /// If objective and data don't fit, or the engine can't be built.
+    pub fn new(config: RunConfig, corpus: Box<dyn Corpus>, store: Box<dyn Store>) -> Result<Self> {
+        let objective = objective::find(&config.objective.name).map_err(|m| config_error("objective.name", m))?;
+        let method = method::find(&config.method.name).map_err(|m| config_error("method.name", m))?;
+        objective.check(corpus.vocabulary()).map_err(|m| config_error("objective.name", m))?;
+        let engine = model::build(&config, corpus.vocabulary().size)?;
+        let evaluation = (0..config.evaluation.batches as u64)
+            .map(|index| objective::evaluation_batch(corpus.as_ref(), objective, &config, index))
+            .collect();
+        let state = LoopState::new(config.schedule());
+        Ok(Self {
+            config,
+            corpus,
+            objective,
+            method,
+            engine,
+            store,
+            state,
+            evaluation,
+            last_checkpoint: None,
+            is_over: false,
+        })
+    }
+
+    /// Goes on from a snapshot instead, with `events` recorded events behind it.
+    ///
+    /// # Errors
+    /// If it is of another model.
+    pub fn resume(&mut self, snapshot: Snapshot, file: &str, events: u64) -> Result<()> {
+        // Files keep tensors in an order of their own.
+        let mut by_name: HashMap<String, Parameter> =
+            snapshot.parameters.into_iter().map(|p| (p.name.clone(), p)).collect();
+        let mut ordered = Vec::with_capacity(by_name.len());
+        for (name, _) in model::shapes(&self.config.model, self.corpus.vocabulary().size) {
+            ordered.push(by_name.remove(&name).with_context(|| format!("{file} has no parameter {name}"))?);
+        }
+        if let Some(name) = by_name.keys().min() {
+            bail!("{file} has the parameter {name}, which the model hasn't");
+        }
+        self.engine.set_parameters(ordered).with_context(|| format!("loading {file}"))?;
+        self.state = LoopState { events, ..snapshot.state };
+        // Nobody is there yet to say "resume".
+        self.state.paused = false;
+        self.state.granted = 0;
+        self.last_checkpoint = Some(file.to_owned());
+        Ok(())
+    }
+
+    /// Tells of having gone on from a snapshot.
+    ///
+    /// # Errors
+    /// If the recording fails.
+    pub fn resumed(&mut self, event: Event, emit: Emit<'_>) -> Result<()> {
+        self.emit(emit, event)
+    }
+
+    /// The first event of a run; it must be emitted by the caller.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub fn started(&self, run: &str) -> Result<Event> {
+        let vocabulary = self.corpus.vocabulary().size;
+        let cost = cost::cost(&self.config, vocabulary, &model::shapes(&self.config.model, vocabulary));
+        Ok(Event::Started(Box::new(Started {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run: run.to_owned(),
+            method: self.method.name().to_owned(),
+            objective: self.objective.name().to_owned(),
+            device: self.engine.about(),
+            data: self.corpus.about(),
+            schedule: self.config.schedule(),
+            parameters: cost.parameters,
+            tokens_per_step: cost.tokens_per_step,
+            layer_flops: cost.layer_flops,
+            fixed_flops: cost.fixed_flops,
+            floor: objective::floor(self.corpus.as_ref(), self.objective, &self.config),
+            data_checksum: self.corpus.checksum(),
+            weights: self.engine.weights_checksum()?,
+            config: self.config.to_toml(),
+        })))
+    }
+
+    /// The loop as it stands.
+    pub fn state(&self) -> &LoopState {
+        &self.state
+    }
+
+    /// The engine, for measurements and exports.
+    pub fn engine(&mut self) -> &mut dyn Engine {
+        self.engine.as_mut()
+    }
+
+    /// The newest checkpoint written or resumed from.
+    pub fn last_checkpoint(&self) -> Option<&str> {
+        self.last_checkpoint.as_deref()
+    }
+
+    /// Whether the run has ended.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Whether it waits for a command.
+    pub fn is_waiting(&self) -> bool {
+        self.state.paused && self.state.granted == 0
+    }
+
+    fn emit(&mut self, emit: Emit<'_>, event: Event) -> Result<()> {
+        self.state.events += 1;
+        emit(event)
+    }
+
+    /// Carries out one command, between steps.
+    ///
+    /// # Errors
+    /// If the engine, the checkpoint folder or the recording fails; a command that can't be carried out is no error but
+    /// an [`Event::Refused`].
+    pub fn apply(&mut self, command: Command, interrupted: Interrupted<'_>, emit: Emit<'_>) -> Result<()> {
+        let step = self.state.step;
+        let outcome = match command {
+            Command::Pause if self.state.paused => Err("the run is paused already".to_owned()),
+            Command::Pause => {
+                self.state.paused = true;
+                self.state.granted = 0;
+                Ok(Vec::new())
+            }
+            Command::Resume if !self.state.paused => Err("the run is not paused".to_owned()),
+            Command::Resume => {
+                self.state.paused = false;
+                self.state.granted = 0;
+                Ok(Vec::new())
+            }
+            Command::Step { .. } if !self.state.paused => Err("single steps need a paused run".to_owned()),
+            Command::Step { steps: 0 } => Err("at least one step must be asked for".to_owned()),
+            Command::Step { steps } => {
+                self.state.granted = self.state.granted.saturating_add(steps);
+                Ok(Vec::new())
+            }
+            Command::SetPathLength { stage, path_length } => {
+                self.edit(|schedule| schedule.set_path_length(step, stage, path_length))
+            }
+            Command::NextStage => self.edit(|schedule| schedule.next_stage(step)),
+            Command::PreviousStage => self.edit(|schedule| schedule.previous_stage(step)),
+            Command::Evaluate => self.asked_for(&[self.state.schedule.layers], Why::Command, interrupted)?,
+            Command::EvaluateCurve => {
+                let shortest = self.state.schedule.lookup(step).fixed.path_length().max(1);
+                let lengths: Vec<usize> = (shortest..=self.state.schedule.layers).collect();
+                self.asked_for(&lengths, Why::Curve, interrupted)?
+            }
+            Command::Save => Ok(vec![self.save()?]),
+            Command::SetLearningRateScale { scale } if !(scale > 0.0 && scale <= 100.0) => {
+                Err(format!("the learning-rate scale must lie above 0 and be at most 100, not {scale}"))
+            }
+            Command::SetLearningRateScale { scale } => {
+                self.state.learning_rate_scale = scale;
+                Ok(Vec::new())
+            }
+            Command::Stop => {
+                self.emit(emit, Event::Applied { step, command })?;
+                let saved = self.save()?;
+                self.emit(emit, saved)?;
+                return self.finish(Ending::Stopped, emit);
+            }
+            Command::Abort => {
+                self.emit(emit, Event::Applied { step, command })?;
+                return self.finish(Ending::Aborted, emit);
+            }
+        };
+        match outcome {
+            Ok(events) => {
+                self.emit(emit, Event::Applied { step, command })?;
+                events.into_iter().try_for_each(|event| self.emit(emit, event))
+            }
+            Err(reason) => self.emit(emit, Event::Refused { step, command, reason }),
+        }
+    }
+
+    /// Edits the table of stages; what changes is announced when the step's turn comes.
+    fn edit(&mut self, edit: impl FnOnce(&mut Schedule) -> Result<(), String>) -> Result<Vec<Event>, String> {
+        if !self.method.is_steerable() {
+            return Err(format!("method {} trains every layer in every step", self.method.name()));
+        }
+        edit(&mut self.state.schedule)?;
+        Ok(vec![Event::ScheduleEdited { step: self.state.step, schedule: self.state.schedule.clone() }])
+    }
+
+    /// An evaluation that a person asked for.
+    fn asked_for(&mut self, lengths: &[usize], why: Why, interrupted: Interrupted<'_>) -> Result<Result<Vec<Event>, String>> {
+        let step = self.state.step;
+        let scores = self.evaluate(lengths, self.config.evaluation.batches, interrupted)?;
+        Ok(scores.map(|scores| vec![Event::Evaluated { step, why, scores }]).ok_or_else(|| CUT_SHORT.to_owned()))
+    }
+
+    fn save(&mut self) -> Result<Event> {
+        let snapshot = Snapshot { state: self.state.clone(), parameters: self.engine.parameters()? };
+        let file = self.store.save(&snapshot)?;
+        self.last_checkpoint = Some(file.clone());
+        Ok(Event::Saved { step: self.state.step, file, weights: self.engine.weights_checksum()? })
+    }
+
+    fn finish(&mut self, ending: Ending, emit: Emit<'_>) -> Result<()> {
+        self.is_over = true;
+        let event = Event::Finished { step: self.state.step, ending, weights: self.engine.weights_checksum()? };
+        self.emit(emit, event)
+    }
+
+    /// The duties of the next step and the step itself; or, behind the last step, the run's end. If `interrupted` says so
+    /// in the middle of the duties, they are dropped whole (and done anew later): call [`Self::apply`] first.
+    ///
+    /// # Errors
+    /// As [`Self::apply`]. A non-finite loss is no error: it ends the run as [`Event::Failed`].
+    pub fn advance(&mut self, interrupted: Interrupted<'_>, emit: Emit<'_>) -> Result<()> {
+        let before = self.state.clone();
+        let Some(events) = self.duties(interrupted)? else {
+            self.state = before;
+            return Ok(());
+        };
+        events.into_iter().try_for_each(|event| self.emit(emit, event))?;
+        if self.is_due_to_save() {
+            self.state.saved_at = Some(self.state.step);
+            let saved = self.save()?;
+            self.emit(emit, saved)?;
+        }
+        if self.state.step == self.state.schedule.total_steps() {
+            return self.finish(Ending::Completed, emit);
+        }
+        self.step(emit)
+    }
+
+    fn is_due_to_save(&self) -> bool {
+        let (step, every) = (self.state.step, self.config.checkpoint.every);
+        let is_last = step == self.state.schedule.total_steps();
+        let is_cadence = every > 0 && step > 0 && step.is_multiple_of(every);
+        (is_last || is_cadence) && self.state.saved_at != Some(step)
+    }
+
+    /// What must happen between steps before the next one is trained, as events; none if interrupted.
+    fn duties(&mut self, interrupted: Interrupted<'_>) -> Result<Option<Vec<Event>>> {
+        let mut events = Vec::new();
+        let step = self.state.step;
+        let is_last = step == self.state.schedule.total_steps();
+        if !is_last && !self.enter_stage(interrupted, &mut events)? {
+            return Ok(None);
+        }
+        if !self.probe(is_last, interrupted, &mut events)? {
+            return Ok(None);
+        }
+        let every = self.config.evaluation.every;
+        let is_due = is_last || (every > 0 && step.is_multiple_of(every));
+        if is_due && self.state.evaluated_at != Some(step) {
+            let layers = self.state.schedule.layers;
+            let current = self.state.schedule.lookup(step).path_length;
+            let lengths = if current == layers { vec![layers] } else { vec![current, layers] };
+            let Some(scores) = self.evaluate(&lengths, self.config.evaluation.batches, interrupted)? else {
+                return Ok(None);
+            };
+            self.state.evaluated_at = Some(step);
+            self.state.full_loss = scores.last().map(|score| score.loss);
+            events.push(Event::Evaluated { step, why: if is_last { Why::Final } else { Why::Cadence }, scores });
+        }
+        Ok(Some(events))
+    }
+
+    /// One training step.
+    fn step(&mut self, emit: Emit<'_>) -> Result<()> {
+        let step = self.state.step;
+        let stage = self.state.schedule.stage_at(step);
+        let row = &self.state.schedule.stages[stage];
+        let path = method::layer_path(self.method, &self.config.method, row, self.config.seed, step);
+        let micro_batches: Vec<Batch> = (0..self.config.train.accumulate as u64)
+            .map(|micro| objective::training_batch(self.corpus.as_ref(), self.objective, &self.config, step, micro))
+            .collect();
+        let loss = self.engine.gradient(&micro_batches, path)?;
+        let gradient_norm = self.engine.gradient_norm()?;
+        if !(loss.is_finite() && gradient_norm.is_finite()) {
+            let what = if loss.is_finite() { "gradient" } else { "loss" };
+            let text = self.corpus.decode(&micro_batches[0].inputs[..micro_batches[0].context.min(12)]);
+            let reason = format!(
+                "the {what} of step {step} is not finite (layer path {path}, first sequence \"{}\"); \
+                 the weights are those before the step; try a lower optimizer.learning_rate or a lower optimizer.clip",
+                text.trim()
+            );
+            return self.fail(Cause::Diverged, reason, emit);
+        }
+        let rate = learning_rate(&self.config.optimizer, step, self.state.schedule.total_steps())
+            * f64::from(self.state.learning_rate_scale);
+        let o = &self.config.optimizer;
+        let is_clipped = o.clip > 0.0 && f64::from(gradient_norm) > o.clip;
+        self.engine.update(&UpdateRule {
+            learning_rate: rate,
+            betas: o.betas,
+            epsilon: o.epsilon,
+            weight_decay: o.weight_decay,
+            gradient_scale: if is_clipped { o.clip / f64::from(gradient_norm) } else { 1.0 },
+            zero_gradient_for_skipped: o.skipped == Skipped::ZeroGrad,
+        })?;
+        self.state.step += 1;
+        self.state.granted = self.state.granted.saturating_sub(1);
+        self.state.full_loss = None;
+        self.emit(emit, Event::Stepped { step, stage, path, loss, learning_rate: rate as f32, gradient_norm })
+    }
+
+    /// Ends the run in an error, keeping the state before the failing step.
+    ///
+    /// # Errors
+    /// If the recording fails.
+    pub fn fail(&mut self, cause: Cause, reason: String, emit: Emit<'_>) -> Result<()> {
+        self.is_over = true;
+        if cause == Cause::Diverged
+            && let Ok(saved) = self.save()
+        {
+            self.emit(emit, saved)?;
+        }
+        let last_checkpoint = self.last_checkpoint.clone();
+        let step = self.state.step;
+        self.emit(emit, Event::Failed { step, cause, reason, last_checkpoint })
+    }
+}
+
+/// A loss that is no number: the run has diverged.
+#[derive(Debug)]
+pub struct NotFinite(pub String);
+
+impl std::fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotFinite {}
+
+/// The row for the full model, if it is among the scores.
+pub(crate) fn full_score(scores: &[Score], layers: usize) -> Option<&Score> {
+    scores.iter().find(|score| score.path_length == layers)
+}
+
+/// An error whose key the user can mend.
+fn config_error(key: &str, problem: String) -> anyhow::Error {
+    crate::config::load::ConfigError { origin: "config".to_owned(), problems: vec![format!("`{key}` {problem}")] }.into()
+}

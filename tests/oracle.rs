@@ -1,0 +1,236 @@
+//! The fast engine against independent truth: candle's autograd on plain ops in f64, and finite differences.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use candle_core::{DType, Device};
+use raptr_tui::config::{Architecture, ModelConfig, Norm};
+use raptr_tui::layer_path::LayerPath;
+use raptr_tui::model::fast::Fast;
+use raptr_tui::model::reference::Reference;
+use raptr_tui::model::{Engine, UpdateRule};
+use raptr_tui::objective::{Batch, NO_TARGET};
+use raptr_tui::rng::{Purpose, keyed};
+
+const VOCABULARY: usize = 19;
+const LAYERS: usize = 4;
+
+fn model(architecture: Architecture, norm: Norm, residual: bool) -> ModelConfig {
+    // A wide init makes every non-linearity matter.
+    ModelConfig { architecture, layers: LAYERS, width: 12, heads: 3, context: 7, mlp_ratio: 2, norm, residual, init_std: 0.3 }
+}
+
+/// Random tokens; causal: every position predicted, else about a third.
+fn batch(seed: u64, architecture: Architecture, sequences: usize, context: usize) -> Batch {
+    let mut rng = keyed(seed, Purpose::Batch, 0, 0);
+    let n = sequences * context;
+    let inputs = (0..n).map(|_| rng.below(VOCABULARY as u64) as u32).collect();
+    let is_causal = architecture == Architecture::Decoder;
+    let mut targets: Vec<i32> =
+        (0..n).map(|_| if is_causal || rng.happens(0.3) { rng.below(VOCABULARY as u64) as i32 } else { NO_TARGET }).collect();
+    targets[n / 2] = 3;
+    Batch { sequences, context, inputs, targets }
+}
+
+fn paths() -> Vec<LayerPath> {
+    ["1111", "1001", "0101", "0010", "0000"].iter().map(|p| p.parse().unwrap()).collect()
+}
+
+/// Both engines with the same weights, biases and norms moved away from 0 and 1.
+fn engines(m: &ModelConfig, threads: usize) -> (Fast, Reference) {
+    let mut fast = Fast::new(m, VOCABULARY, 5, threads).unwrap();
+    let mut reference = Reference::new(m, VOCABULARY, 5, Device::Cpu, DType::F64);
+    let mut parameters = fast.parameters().unwrap();
+    assert_eq!(parameters, reference.parameters().unwrap(), "initial weights differ");
+    let mut rng = keyed(8, Purpose::InitialWeights, 9, 9);
+    for p in parameters.iter_mut().filter(|p| p.shape.len() == 1) {
+        p.weight.iter_mut().for_each(|w| *w += 0.2 * rng.normal() as f32);
+    }
+    fast.set_parameters(parameters.clone()).unwrap();
+    reference.set_parameters(parameters).unwrap();
+    (fast, reference)
+}
+
+fn all_models() -> Vec<ModelConfig> {
+    let mut all = Vec::new();
+    for architecture in [Architecture::Decoder, Architecture::Encoder] {
+        for norm in [Norm::Pre, Norm::Post, Norm::None] {
+            for residual in [true, false] {
+                all.push(model(architecture, norm, residual));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn loss_logits_and_every_gradient_match_autograd() {
+    for m in all_models() {
+        let (mut fast, mut reference) = engines(&m, 2);
+        for path in paths() {
+            let name = format!("{:?} {:?} residual {} path {path}", m.architecture, m.norm, m.residual);
+            let batches = [batch(1, m.architecture, 3, 7), batch(2, m.architecture, 2, 5)];
+            let (a, b) = (fast.gradient(&batches, path).unwrap(), reference.gradient(&batches, path).unwrap());
+            assert!((a - b).abs() < 2e-5 * b, "{name}: loss {a} != {b}");
+            assert!((fast.loss(&batches[0], path).unwrap() - reference.loss(&batches[0], path).unwrap()).abs() < 1e-4);
+            let (ours, truth) = (fast.gradients().unwrap(), reference.gradients().unwrap());
+            assert_eq!(ours.len(), truth.len(), "{name}");
+            for ((p, g), (q, right)) in ours.iter().zip(&truth) {
+                assert_eq!(p, q);
+                let largest = right.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+                for (x, y) in g.iter().zip(right) {
+                    assert!((x - y).abs() <= 2e-4 * largest + 1e-7, "{name} {p}: {x} != {y} (largest {largest})");
+                }
+            }
+            let (a, b) = (fast.gradient_norm().unwrap(), reference.gradient_norm().unwrap());
+            assert!((a - b).abs() < 1e-4 * b, "{name}: norm {a} != {b}");
+            let (a, b) = (fast.logits(&batches[0], path).unwrap(), reference.logits(&batches[0], path).unwrap());
+            assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-4), "{name}: logits");
+        }
+    }
+}
+
+#[test]
+fn active_layers_have_gradients_and_skipped_ones_none() {
+    for m in all_models() {
+        let (mut fast, _) = engines(&m, 1);
+        for path in paths() {
+            fast.gradient(&[batch(1, m.architecture, 3, 7)], path).unwrap();
+            let gradients = fast.gradients().unwrap();
+            for layer in 0..LAYERS {
+                let of_layer: Vec<_> = gradients.iter().filter(|(n, _)| n.starts_with(&format!("h.{layer}."))).collect();
+                let expected = if !path.is_active(layer) { 0 } else if m.norm == Norm::None { 8 } else { 12 };
+                assert_eq!(of_layer.len(), expected, "layer {layer} of {path}");
+                for (name, gradient) in of_layer {
+                    assert!(gradient.iter().any(|g| *g != 0.0), "{name} has a gradient of zeros on {path}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_match_finite_differences() {
+    let m = model(Architecture::Decoder, Norm::Pre, true);
+    let (mut fast, mut reference) = engines(&m, 1);
+    let (batch, path) = (batch(3, m.architecture, 2, 7), "1011".parse().unwrap());
+    fast.gradient(std::slice::from_ref(&batch), path).unwrap();
+    let base = fast.parameters().unwrap();
+    for (name, gradient) in fast.gradients().unwrap() {
+        let index = base.iter().position(|p| p.name == name).unwrap();
+        let element = gradient.len() / 2;
+        // The reference in f64 evaluates the loss; both moved weights are exact in f32.
+        let mut loss_at = |delta: f32| {
+            let mut moved = base.clone();
+            moved[index].weight[element] += delta;
+            let weight = f64::from(moved[index].weight[element]);
+            reference.set_parameters(moved).unwrap();
+            (f64::from(reference.loss(&batch, path).unwrap()), weight)
+        };
+        let ((up, high), (down, low)) = (loss_at(2e-2), loss_at(-2e-2));
+        let slope = (up - down) / (high - low);
+        assert!((slope - f64::from(gradient[element])).abs() < 3e-3 * slope.abs().max(0.02), "{name}: {slope} {}", gradient[element]);
+    }
+}
+
+fn rule(zero_gradient_for_skipped: bool) -> UpdateRule {
+    UpdateRule {
+        learning_rate: 1e-2,
+        betas: [0.9, 0.95],
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        gradient_scale: 0.5,
+        zero_gradient_for_skipped,
+    }
+}
+
+/// Trains over changing layer paths; returns the losses and the weights' checksum.
+fn train(engine: &mut dyn Engine, m: &ModelConfig, steps: u64, zero: bool) -> (Vec<f32>, String) {
+    let losses = (0..steps).map(|step| {
+        let path = paths()[step as usize % 4];
+        let loss = engine.gradient(&[batch(step, m.architecture, 3, 7)], path).unwrap();
+        engine.update(&rule(zero)).unwrap();
+        loss
+    });
+    let losses = losses.collect();
+    (losses, engine.weights_checksum().unwrap())
+}
+
+#[test]
+fn threads_change_no_bit() {
+    for m in [model(Architecture::Decoder, Norm::Pre, true), model(Architecture::Encoder, Norm::Post, true)] {
+        let one = train(&mut engines(&m, 1).0, &m, 8, false);
+        for threads in [2, 3] {
+            assert_eq!(one, train(&mut engines(&m, threads).0, &m, 8, false), "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn threads_change_no_bit_at_a_size_where_products_are_split() {
+    let m = ModelConfig { layers: 2, width: 128, heads: 4, context: 64, ..ModelConfig::default() };
+    let run = |threads: usize| {
+        let mut fast = Fast::new(&m, 300, 1, threads).unwrap();
+        for step in 0..3 {
+            let mut rng = keyed(step, Purpose::Batch, 0, 0);
+            let inputs: Vec<u32> = (0..8 * 64).map(|_| rng.below(300) as u32).collect();
+            let targets = inputs.iter().map(|&i| i as i32).collect();
+            fast.gradient(&[Batch { sequences: 8, context: 64, inputs, targets }], LayerPath::full(2)).unwrap();
+            fast.update(&rule(false)).unwrap();
+        }
+        fast.weights_checksum().unwrap()
+    };
+    assert_eq!(run(1), run(2));
+    assert_eq!(run(1), run(5));
+}
+
+#[test]
+fn training_follows_the_reference_and_skipped_layers_are_frozen_or_fed_zeros() {
+    for zero in [false, true] {
+        let m = model(Architecture::Decoder, Norm::Pre, true);
+        let (mut fast, mut reference) = engines(&m, 2);
+        let (ours, _) = train(&mut fast, &m, 12, zero);
+        let (truth, _) = train(&mut reference, &m, 12, zero);
+        for (step, (a, b)) in ours.iter().zip(&truth).enumerate() {
+            assert!((a - b).abs() < 2e-3 * b, "step {step}: {a} != {b}");
+        }
+        // Of twelve steps each of four paths had three; layer 1 was active in paths 1111 and 0101.
+        let updates = |name: &str| fast.parameters().unwrap().iter().find(|p| p.name == name).unwrap().updates;
+        assert_eq!(updates("h.1.mlp.up.weight"), if zero { 12 } else { 6 });
+        assert_eq!(updates("wte.weight"), 12);
+    }
+}
+
+#[test]
+fn a_used_engine_equals_a_fresh_one() {
+    // Whatever a buffer held from another layer path or batch shape must not show.
+    let m = model(Architecture::Encoder, Norm::Pre, true);
+    let (mut used, _) = engines(&m, 2);
+    for (i, path) in paths().into_iter().enumerate() {
+        used.gradient(&[batch(40, m.architecture, 1 + i, 7 - i), batch(41, m.architecture, 4, 6)], path).unwrap();
+        used.loss(&batch(42, m.architecture, 5, 3), path).unwrap();
+    }
+    for path in paths() {
+        let (mut fresh, _) = engines(&m, 2);
+        let last = [batch(7, m.architecture, 2, 7)];
+        assert_eq!(used.gradient(&last, path).unwrap(), fresh.gradient(&last, path).unwrap());
+        assert_eq!(used.gradients().unwrap(), fresh.gradients().unwrap());
+    }
+}
+
+#[test]
+fn bad_batches_are_refused() {
+    let m = model(Architecture::Decoder, Norm::Pre, true);
+    let (mut fast, _) = engines(&m, 1);
+    let good = batch(1, m.architecture, 2, 7);
+    let path = LayerPath::full(LAYERS);
+    let mut refused = |change: &dyn Fn(&mut Batch), expected: &str| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        let error = fast.gradient(&[bad], path).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused(&|b| b.inputs[3] = 19, "token 19");
+    refused(&|b| b.targets[3] = 19, "target 19");
+    refused(&|b| b.targets[3] = -2, "target -2");
+    refused(&|b| b.targets.fill(NO_TARGET), "no token to predict");
+    refused(&|b| b.context = 8, "announced");
+}
