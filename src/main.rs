@@ -1,10 +1,31 @@
-//! min
-use raptr_tui::*;
-fn main() {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let config = config::load::load(&args[0], &args[1..]).unwrap();
-    let run = run_dir::RunDir::create(std::path::Path::new("/tmp/runs"), None, &args[0]).unwrap();
-    let s = session::spawn(session::Options{job: session::Job::New(run), config, script: vec![], with_history:false, on_thread_start: || {}}).unwrap();
-    let last = headless::run(&s.events, &s.commands, headless::Options{json:false,text:true}, |_| {});
-    println!("{last:?}");
+//! The program: reads the command line, does what it says, and ends with the exit code that belongs to what happened.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // the program's own voice
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use raptr_tui::cli::{Cli, Verb};
+use raptr_tui::verbs::{self, Exit};
+
+fn main() -> ExitCode {
+    // Wrong usage ends in clap with exit code 2.
+    let cli = Cli::parse();
+    let exit = match cli.command {
+        None => verbs::train(&cli.train),
+        Some(Verb::Replay { recording, speed }) => verbs::replay(&cli.train, &recording, speed),
+        Some(Verb::Rerun { recording, headless }) => verbs::rerun(&cli.train, &recording, headless),
+        Some(Verb::Plan { config, sets, json }) => verbs::plan(&config, &sets, json),
+        Some(Verb::Export { run, format, out }) => verbs::export(&cli.train.run_dir, &run, format, &out),
+        Some(Verb::List { what }) => verbs::list(&cli.train.run_dir, what),
+        Some(Verb::Completions { shell }) => Ok(verbs::completions(shell)),
+    };
+    let exit = exit.unwrap_or_else(|error| Exit { code: verbs::exit_code(&error), text: String::new(), error: Some(format!("{error:#}")) });
+    // Whoever read stdout or stderr may have gone; that is no reason to panic.
+    let _ = write!(std::io::stdout(), "{}", exit.text);
+    if let Some(error) = exit.error {
+        let mark = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
+        let _ = writeln!(std::io::stderr(), "{mark} {error}");
+    }
+    ExitCode::from(exit.code)
 }

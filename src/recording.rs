@@ -15,6 +15,9 @@ use crate::event::{Event, FORMAT, Stamped};
 /// The recording's name inside a run's directory.
 pub const FILE: &str = "events.jsonl";
 
+/// Recordings that ship in `recordings/`.
+pub static SHIPPED: &[&str] = &["recordings/quickstart.jsonl"];
+
 /// A recording that can't be read.
 #[derive(Debug)]
 pub struct Unreadable(String);

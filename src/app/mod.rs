@@ -1,0 +1,270 @@
+//! The app: what the screen knows, and what keys do to it.
+//!
+//! `run` is folded from events and from nothing else, so that a live run, a replay and a test show the same; `ui` is what
+//! the person at the keyboard has chosen. The only place where either changes is here. Never touches candle, a file, a
+//! clock, a thread or the trainer: keys and ticks arrive as plain values, wishes leave as [`Request`]s.
+
+pub mod history;
+pub mod keys;
+pub mod run;
+mod update;
+
+use crate::event::{Command, Stamped};
+use history::Smoothing;
+use keys::Key;
+use run::Run;
+
+/// Something that reaches the app.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Msg {
+    /// An event of the run.
+    Event(Stamped),
+    /// A key was pressed, at `us` microseconds of the screen's own time.
+    Key {
+        /// Which.
+        key: Key,
+        /// When.
+        us: u64,
+    },
+    /// Where the replay stands.
+    Replay(ReplayState),
+    /// The trainer thread has ended; nothing more will come.
+    Ended,
+}
+
+/// Something the app wants done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Request {
+    /// Ask the trainer.
+    Train(Command),
+    /// Move the replay.
+    Replay(Seek),
+    /// Leave the screen.
+    Quit,
+    /// Suspend the process.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+}
+
+/// A move in a replay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Seek {
+    /// Play or pause.
+    Toggle,
+    /// So many steps on (or back).
+    Steps(i64),
+    /// So many hundredths of the whole.
+    Percent(i64),
+    /// To the next (or previous) stage.
+    Stages(i64),
+    /// To the beginning.
+    Start,
+    /// To the end.
+    End,
+    /// Twice (or half) as fast.
+    Speed(i32),
+}
+
+/// Where a replay stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ReplayState {
+    /// Whether time passes.
+    pub is_playing: bool,
+    /// How much faster than it happened.
+    pub speed: f64,
+    /// Share of the events shown.
+    pub share: f64,
+}
+
+/// Who the screen is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Nothing on the screen may change the run.
+    pub read_only: bool,
+    /// The events come from a recording.
+    pub is_replay: bool,
+}
+
+/// A pane of the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pane {
+    /// Loss over steps.
+    Loss,
+    /// Layers over steps.
+    Strip,
+    /// Each layer's activity against its expectation.
+    Layers,
+    /// What changes of path length did.
+    Transitions,
+    /// What happened.
+    Log,
+}
+
+/// Every pane, in the order of Tab.
+pub const PANES: [Pane; 5] = [Pane::Loss, Pane::Strip, Pane::Layers, Pane::Transitions, Pane::Log];
+
+/// What lies over the screen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Overlay {
+    /// Nothing.
+    #[default]
+    None,
+    /// The list of keys, scrolled down by lines.
+    Help(u16),
+    /// A question before a command.
+    Confirm(Command),
+    /// How to leave.
+    Quit,
+    /// Loss by path length.
+    Curve,
+}
+
+/// What the person has chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ui {
+    /// Index into [`PANES`].
+    pub focus: usize,
+    /// Whether the focused pane has the screen to itself.
+    pub expanded: bool,
+    /// What lies over the screen.
+    pub overlay: Overlay,
+    /// The stage whose path length +/- change; the current one if none.
+    pub selected_stage: Option<usize>,
+    /// Whether the loss is drawn on a log scale.
+    pub log_scale: bool,
+    /// How the loss is smoothed.
+    pub smoothing: Smoothing,
+    /// Themes further than the first.
+    pub theme: usize,
+    /// Lines scrolled back in the focused list.
+    pub scroll: usize,
+    /// A number typed before a key.
+    pub count: Option<u64>,
+    /// Something to tell.
+    pub notice: Option<String>,
+    /// When Ctrl-C was last pressed.
+    pub interrupted_us: Option<u64>,
+    /// Leave once the run has ended.
+    pub is_leaving: bool,
+}
+
+/// Everything the screen shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct App {
+    /// Folded from events.
+    pub run: Run,
+    /// Chosen by the person.
+    pub ui: Ui,
+    /// Commands sent and not yet answered.
+    pub pending: Vec<Command>,
+    /// Who the screen is for.
+    pub options: Options,
+    /// Where a replay stands.
+    pub replay: Option<ReplayState>,
+    /// Whether the trainer thread has ended.
+    pub has_ended: bool,
+}
+
+impl App {
+    /// A screen that has seen nothing yet.
+    pub fn new(options: Options) -> Self {
+        let ui = Ui {
+            focus: 0,
+            expanded: false,
+            overlay: Overlay::None,
+            selected_stage: None,
+            log_scale: false,
+            smoothing: Smoothing::default(),
+            theme: 0,
+            scroll: 0,
+            count: None,
+            notice: None,
+            interrupted_us: None,
+            is_leaving: false,
+        };
+        Self { run: Run::default(), ui, pending: Vec::new(), options, replay: None, has_ended: false }
+    }
+
+    /// The pane that has the focus.
+    pub fn pane(&self) -> Pane {
+        PANES[self.ui.focus % PANES.len()]
+    }
+
+    /// The run's state in a word, with its mark: never by colour alone.
+    pub fn state(&self) -> State {
+        let asked = |wanted: fn(&Command) -> bool| self.pending.iter().any(wanted);
+        if self.run.failure.is_some() {
+            State::Failed
+        } else if let Some(ending) = self.run.ending {
+            State::Over(ending)
+        } else if self.has_ended {
+            State::Lost
+        } else if asked(|c| matches!(c, Command::Abort)) {
+            State::Aborting
+        } else if asked(|c| matches!(c, Command::Stop)) {
+            State::Stopping
+        } else if asked(|c| matches!(c, Command::Evaluate | Command::EvaluateCurve)) {
+            State::Evaluating
+        } else if self.run.progress.is_some() {
+            State::Preparing
+        } else if asked(|c| matches!(c, Command::Pause)) {
+            State::Pausing
+        } else if self.run.granted > 0 {
+            State::Stepping
+        } else if self.run.is_paused {
+            State::Paused
+        } else {
+            State::Running
+        }
+    }
+}
+
+/// The run's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The data is being prepared.
+    Preparing,
+    /// Steps are trained.
+    Running,
+    /// A pause was asked for.
+    Pausing,
+    /// No step is trained.
+    Paused,
+    /// Granted steps are trained.
+    Stepping,
+    /// An evaluation was asked for.
+    Evaluating,
+    /// A stop was asked for.
+    Stopping,
+    /// An abort was asked for.
+    Aborting,
+    /// Ended in good order.
+    Over(crate::event::Ending),
+    /// Ended in an error.
+    Failed,
+    /// The trainer thread ended without a word.
+    Lost,
+}
+
+impl State {
+    /// Mark and word.
+    pub fn text(self) -> (&'static str, &'static str) {
+        use crate::event::Ending;
+        match self {
+            Self::Preparing => ("◌", "PREPARING"),
+            Self::Running => ("●", "RUNNING"),
+            Self::Pausing => ("◐", "PAUSING…"),
+            Self::Paused => ("‖", "PAUSED"),
+            Self::Stepping => ("▸", "STEPPING"),
+            Self::Evaluating => ("◆", "EVALUATING…"),
+            Self::Stopping => ("◐", "STOPPING…"),
+            Self::Aborting => ("◐", "ABORTING…"),
+            Self::Over(Ending::Completed) => ("✓", "FINISHED"),
+            Self::Over(Ending::Stopped) => ("■", "STOPPED"),
+            Self::Over(Ending::Aborted) => ("■", "ABORTED"),
+            Self::Failed => ("✗", "FAILED"),
+            Self::Lost => ("✗", "TRAINER LOST"),
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The run as the screen knows it: folded from events, one by one.
+//!
+//! Memory is bounded whatever the run's length. Never asks anybody anything: what isn't in an event isn't here.
+
+use std::collections::VecDeque;
+
+use super::history::History;
+use crate::event::{Cause, Command, Ending, Event, Score, Stamped, Started, Transition, Why};
+use crate::layer_path::LayerPath;
+use crate::schedule::Schedule;
+
+/// Recent layer paths that are kept.
+const PATHS: usize = 1024;
+/// Log lines that are kept.
+const LINES: usize = 2000;
+/// Evaluations and transitions that are kept.
+const MARKS: usize = 4096;
+/// Steps over which speed is averaged.
+const RECENT: usize = 32;
+
+/// One step as the strip shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathAt {
+    /// The step.
+    pub step: u64,
+    /// Its stage.
+    pub stage: usize,
+    /// Its layers.
+    pub path: LayerPath,
+}
+
+/// The full model's loss, measured between steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Steps trained.
+    pub step: u64,
+    /// Nats per predicted token.
+    pub loss: f32,
+}
+
+/// Who a log line is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// The schedule.
+    Schedule,
+    /// The person.
+    You,
+    /// The run itself.
+    Run,
+    /// Something went wrong.
+    Alarm,
+}
+
+/// A line of the event log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The step it belongs to.
+    pub step: u64,
+    /// Who it is from.
+    pub from: From,
+    /// What happened.
+    pub text: String,
+}
+
+/// The stage that steps are trained in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StageNow {
+    /// 0-based.
+    pub index: usize,
+    /// Active layers per step.
+    pub path_length: usize,
+    /// Whether a person made it so.
+    pub by_hand: bool,
+    /// The probability of each layer to be active.
+    pub expected: Vec<f32>,
+    /// Steps trained in it.
+    pub steps: u64,
+    /// Visits of each layer in it.
+    pub visits: Vec<u64>,
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The kind.
+    pub cause: Cause,
+    /// One sentence.
+    pub reason: String,
+    /// The newest checkpoint.
+    pub last_checkpoint: Option<String>,
+}
+
+/// The run as folded from its events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// What is known before the first step.
+    pub started: Option<Started>,
+    /// What slow thing is under way: what, done, total.
+    pub progress: Option<(String, u64, u64)>,
+    /// The table as it stands.
+    pub schedule: Option<Schedule>,
+    /// Steps at which a person changed the table.
+    pub edits: Vec<u64>,
+    /// The stage that steps are trained in.
+    pub stage: StageNow,
+    /// Where stages began: step and stage.
+    pub entries: Vec<(u64, usize)>,
+    /// Steps trained.
+    pub step: u64,
+    /// Loss, layer path, learning rate, gradient norm of the last step.
+    pub last: Option<(f32, LayerPath, f32, f32)>,
+    /// Loss over steps.
+    pub history: History,
+    /// Recent layer paths, oldest first.
+    pub paths: VecDeque<PathAt>,
+    /// Visits of each layer over the whole run.
+    pub visits: Vec<u64>,
+    /// The step each layer was last active in.
+    pub last_seen: Vec<Option<u64>>,
+    /// Evaluations of the full model.
+    pub full: Vec<Measured>,
+    /// The last evaluation over path lengths, and when.
+    pub curve: Option<(u64, Vec<Score>)>,
+    /// Transitions.
+    pub transitions: Vec<Transition>,
+    /// The event log.
+    pub log: VecDeque<Line>,
+    /// Whether it is paused.
+    pub is_paused: bool,
+    /// Steps granted while paused.
+    pub granted: u64,
+    /// Factor on the learning rate.
+    pub learning_rate_scale: Option<f32>,
+    /// The newest checkpoint.
+    pub last_checkpoint: Option<String>,
+    /// How it ended.
+    pub ending: Option<Ending>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// FLOPs spent, and what full training would have spent.
+    pub flops: (f64, f64),
+    /// Microseconds and FLOPs of recent steps.
+    recent: VecDeque<(u64, f64)>,
+    /// Time of the last event if it was a step.
+    stepped_us: Option<u64>,
+    /// Time of the newest event.
+    pub us: u64,
+}
+
+impl Run {
+    /// Takes in one event.
+    pub fn apply(&mut self, stamped: &Stamped) {
+        self.us = self.us.max(stamped.us);
+        let stepped_us = self.stepped_us.take();
+        match &stamped.event {
+            Event::Progress { what, done, total } => self.progress = Some((what.clone(), *done, *total)),
+            Event::Started(started) => self.start(started),
+            Event::Resumed { step, file, damaged, .. } => {
+                self.progress = None;
+                (self.ending, self.failure, self.is_paused) = (None, None, false);
+                self.last_checkpoint = Some(file.clone());
+                damaged.iter().for_each(|what| self.say(*step, From::Alarm, format!("passed over: {what}")));
+                self.say(*step, From::Run, format!("resumed from {file}"));
+            }
+            Event::StageEntered { step, stage, path_length, by_hand, expected, schedule } => {
+                self.enter(*step, *stage, *path_length, *by_hand, expected, schedule);
+            }
+            Event::ScheduleEdited { step, schedule } => {
+                self.schedule = Some(schedule.clone());
+                self.edits.push(*step);
+            }
+            Event::Stepped { step, path, loss, learning_rate, gradient_norm, stage } => {
+                self.last = Some((*loss, *path, *learning_rate, *gradient_norm));
+                self.step(*step, *stage, *path, *loss);
+                let flops = self.step_flops(path.path_length());
+                if let Some(before) = stepped_us {
+                    // Only between two steps with nothing in between: evaluations and pauses are no training time.
+                    self.recent.push_back((stamped.us.saturating_sub(before), flops));
+                    if self.recent.len() > RECENT {
+                        self.recent.pop_front();
+                    }
+                }
+                self.stepped_us = Some(stamped.us);
+            }
+            Event::Evaluated { step, why, scores } => self.evaluated(*step, *why, scores),
+            Event::TransitionMeasured(t) => self.transition(t),
+            Event::Applied { step, command } => self.applied(*step, *command),
+            Event::Refused { step, command, reason } => {
+                self.say(*step, From::You, format!("{}: refused, {reason}", describe(*command)));
+            }
+            Event::Saved { step, file, .. } => {
+                self.last_checkpoint = Some(file.clone());
+                self.say(*step, From::Run, format!("saved {file}"));
+            }
+            Event::Finished { step, ending, .. } => {
+                self.progress = None;
+                self.ending = Some(*ending);
+                let text = match ending {
+                    Ending::Completed => "every step is trained",
+                    Ending::Stopped => "stopped and saved",
+                    Ending::Aborted => "aborted without saving",
+                };
+                self.say(*step, From::Run, text.to_owned());
+            }
+            Event::Failed { step, cause, reason, last_checkpoint } => {
+                self.progress = None;
+                let last_checkpoint = last_checkpoint.clone();
+                self.failure = Some(Failure { cause: *cause, reason: reason.clone(), last_checkpoint });
+                self.say(*step, From::Alarm, reason.clone());
+            }
+        }
+    }
+
+    fn say(&mut self, step: u64, from: From, text: String) {
+        self.log.push_back(Line { step, from, text });
+        if self.log.len() > LINES {
+            self.log.pop_front();
+        }
+    }
+
+    fn start(&mut self, started: &Started) {
+        let layers = started.schedule.layers;
+        self.progress = None;
+        self.schedule = Some(started.schedule.clone());
+        self.visits = vec![0; layers];
+        self.last_seen = vec![None; layers];
+        self.say(0, From::Run, format!("{} {} on {}", started.method, started.objective, started.device));
+        self.started = Some(started.clone());
+    }
+
+    fn enter(&mut self, step: u64, index: usize, path_length: usize, by_hand: bool, expected: &[f32], schedule: &Schedule) {
+        let visits = vec![0; schedule.layers];
+        self.stage = StageNow { index, path_length, by_hand, expected: expected.to_vec(), steps: 0, visits };
+        self.schedule = Some(schedule.clone());
+        if self.entries.len() < MARKS {
+            self.entries.push((step, index));
+        }
+        let (stages, layers) = (schedule.stages.len(), schedule.layers);
+        let from = if by_hand { From::You } else { From::Schedule };
+        self.say(step, from, format!("stage {}/{stages}, path length {path_length} of {layers}", index + 1));
+    }
+
+    fn step(&mut self, step: u64, stage: usize, path: LayerPath, loss: f32) {
+        self.step = step + 1;
+        self.granted = self.granted.saturating_sub(1);
+        self.history.take(step, loss);
+        self.paths.push_back(PathAt { step, stage, path });
+        if self.paths.len() > PATHS {
+            self.paths.pop_front();
+        }
+        self.stage.steps += 1;
+        for layer in path.active() {
+            for visits in [&mut self.visits, &mut self.stage.visits] {
+                if let Some(n) = visits.get_mut(layer) {
+                    *n += 1;
+                }
+            }
+            if let Some(seen) = self.last_seen.get_mut(layer) {
+                *seen = Some(step);
+            }
+        }
+        self.flops.0 += self.step_flops(path.path_length());
+        self.flops.1 += self.step_flops(path.layers());
+    }
+
+    /// Training FLOPs of a step with that many active layers.
+    fn step_flops(&self, path_length: usize) -> f64 {
+        self.started.as_ref().map_or(0.0, |s| s.layer_flops * path_length as f64 + s.fixed_flops)
+    }
+
+    fn evaluated(&mut self, step: u64, why: Why, scores: &[Score]) {
+        let layers = self.layers();
+        if let Some(full) = scores.iter().find(|s| s.path_length == layers)
+            && why != Why::Transition
+            && why != Why::Probe
+        {
+            self.full.push(Measured { step, loss: full.loss });
+            if self.full.len() > MARKS {
+                // Thin out the older half.
+                let mut index = 0;
+                self.full.retain(|_| {
+                    index += 1;
+                    index > MARKS / 2 || index % 2 == 0
+                });
+            }
+        }
+        match why {
+            Why::Curve => {
+                self.curve = Some((step, scores.to_vec()));
+                self.say(step, From::You, "evaluated over path lengths".to_owned());
+            }
+            Why::Command | Why::Final | Why::Cadence => {
+                let each: Vec<String> = scores.iter().map(|s| format!("{}/{layers} {:.4}", s.path_length, s.loss)).collect();
+                let from = if why == Why::Command { From::You } else { From::Run };
+                self.say(step, from, format!("evaluation  {}", each.join("  ")));
+            }
+            Why::Transition | Why::Probe => {}
+        }
+    }
+
+    fn transition(&mut self, t: &Transition) {
+        let recovered = t.recovered_after.map_or("not recovered".to_owned(), |n| format!("recovered after {n}"));
+        let text = format!("path length {} to {}: {:.4} to {:.4}, {recovered}", t.from, t.to, t.before, t.after);
+        self.say(t.step, From::Run, text);
+        if self.transitions.len() < MARKS {
+            self.transitions.push(t.clone());
+        }
+    }
+
+    fn applied(&mut self, step: u64, command: Command) {
+        match command {
+            Command::Pause => (self.is_paused, self.granted) = (true, 0),
+            Command::Resume => (self.is_paused, self.granted) = (false, 0),
+            Command::Step { steps } => self.granted += steps,
+            Command::SetLearningRateScale { scale } => self.learning_rate_scale = Some(scale),
+            _ => {}
+        }
+        self.say(step, From::You, describe(command));
+    }
+
+    /// Layers of the full model; 0 before the start.
+    pub fn layers(&self) -> usize {
+        self.schedule.as_ref().map_or(0, |s| s.layers)
+    }
+
+    /// Steps in all.
+    pub fn total_steps(&self) -> u64 {
+        self.schedule.as_ref().map_or(0, Schedule::total_steps)
+    }
+
+    /// Share of FLOPs saved so far against full training, everything counted.
+    pub fn saved(&self) -> f64 {
+        if self.flops.1 > 0.0 { 1.0 - self.flops.0 / self.flops.1 } else { 0.0 }
+    }
+
+    /// Seconds of a step, averaged over recent ones.
+    pub fn step_seconds(&self) -> Option<f64> {
+        let us: u64 = self.recent.iter().map(|r| r.0).sum();
+        (us > 0).then(|| us as f64 / 1e6 / self.recent.len() as f64)
+    }
+
+    /// Tokens a second, averaged over recent steps; pauses and evaluations left out.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        Some(self.started.as_ref()?.tokens_per_step as f64 / self.step_seconds()?)
+    }
+
+    /// Seconds until the last step, from what is left in FLOPs and how fast recent ones went.
+    pub fn eta_seconds(&self) -> Option<f64> {
+        let us: u64 = self.recent.iter().map(|r| r.0).sum();
+        let flops: f64 = self.recent.iter().map(|r| r.1).sum();
+        if us == 0 || flops <= 0.0 {
+            return None;
+        }
+        let schedule = self.schedule.as_ref()?;
+        let mut end = 0;
+        let left: f64 = schedule
+            .stages
+            .iter()
+            .map(|stage| {
+                end += stage.steps;
+                end.saturating_sub(self.step).min(stage.steps) as f64 * self.step_flops(stage.path_length)
+            })
+            .sum();
+        Some(left / flops * us as f64 / 1e6)
+    }
+
+    /// Whether a layer's visits in this stage lie outside three standard deviations of what is expected.
+    pub fn is_off(&self, layer: usize) -> bool {
+        let (Some(&p), Some(&n)) = (self.stage.expected.get(layer), self.stage.visits.get(layer)) else { return false };
+        let (p, steps) = (f64::from(p), self.stage.steps as f64);
+        let sigma = (steps * p * (1.0 - p)).sqrt();
+        // Half a visit of grace: a share of 0 or 1 has no spread at all.
+        (n as f64 - steps * p).abs() > 3.0 * sigma + 0.5
+    }
+}
+
+/// A command in words.
+pub fn describe(command: Command) -> String {
+    match command {
+        Command::Pause => "pause".to_owned(),
+        Command::Resume => "resume".to_owned(),
+        Command::Step { steps: 1 } => "train one step".to_owned(),
+        Command::Step { steps } => format!("train {steps} steps"),
+        Command::SetPathLength { stage, path_length } => format!("stage {}: path length {path_length}", stage + 1),
+        Command::NextStage => "next stage".to_owned(),
+        Command::PreviousStage => "previous stage".to_owned(),
+        Command::Evaluate => "evaluate the full model".to_owned(),
+        Command::EvaluateCurve => "evaluate over path lengths".to_owned(),
+        Command::Save => "save a checkpoint".to_owned(),
+        Command::SetLearningRateScale { scale } => format!("learning rate x {scale:.3}"),
+        Command::Stop => "save and stop".to_owned(),
+        Command::Abort => "abort".to_owned(),
+    }
+}

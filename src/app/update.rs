@@ -1,0 +1,358 @@
+//! What messages do to the app: the pure update.
+
+use super::keys::{self, Action, Key, Scope};
+use super::{App, Msg, Overlay, PANES, Request, Seek, State};
+use crate::event::{Command, Event};
+
+/// A second Ctrl-C within this time aborts.
+const ABORT_WITHIN_US: u64 = 3_000_000;
+/// Factor of one change of the learning rate.
+const RATE_STEP: f32 = 1.25;
+
+impl App {
+    /// Takes in a message; what must be done outside comes back.
+    pub fn update(&mut self, msg: Msg) -> Vec<Request> {
+        match msg {
+            Msg::Event(stamped) => {
+                if let Event::Applied { command, .. } | Event::Refused { command, .. } = &stamped.event {
+                    if let Some(at) = self.pending.iter().position(|c| c == command) {
+                        self.pending.remove(at);
+                        if let Event::Refused { reason, .. } = &stamped.event {
+                            self.ui.notice = Some(format!("refused: {reason}"));
+                        } else if *command == Command::EvaluateCurve && self.ui.overlay == Overlay::None {
+                            self.ui.overlay = Overlay::Curve;
+                        }
+                    }
+                }
+                self.run.apply(&stamped);
+                self.leave_if_over()
+            }
+            Msg::Key { key, us } => self.key(key, us),
+            Msg::Replay(state) => {
+                self.replay = Some(state);
+                Vec::new()
+            }
+            Msg::Ended => {
+                self.has_ended = true;
+                self.leave_if_over()
+            }
+        }
+    }
+
+    fn leave_if_over(&self) -> Vec<Request> {
+        let is_over = matches!(self.state(), State::Over(_) | State::Failed | State::Lost);
+        if self.ui.is_leaving && is_over { vec![Request::Quit] } else { Vec::new() }
+    }
+
+    fn key(&mut self, key: Key, us: u64) -> Vec<Request> {
+        self.ui.notice = None;
+        match std::mem::take(&mut self.ui.overlay) {
+            Overlay::None => {}
+            Overlay::Help(line) => return self.key_in_help(key, line, us),
+            Overlay::Confirm(command) => {
+                if matches!(key, Key::Char('y') | Key::Enter) {
+                    return self.train(command);
+                }
+                return self.interrupt_or_nothing(key, us);
+            }
+            Overlay::Quit => return self.key_in_quit(key, us),
+            // Any key closes it, and does what it does.
+            Overlay::Curve if key == Key::Esc => return Vec::new(),
+            Overlay::Curve => {}
+        }
+        if let Key::Char(digit) = key
+            && let Some(digit) = digit.to_digit(10)
+        {
+            let so_far = self.ui.count.unwrap_or(0);
+            self.ui.count = Some(so_far.saturating_mul(10).saturating_add(u64::from(digit)).min(1_000_000));
+            return Vec::new();
+        }
+        let count = self.ui.count.take();
+        let Some(binding) = keys::find(key, self.options.is_replay) else {
+            let elsewhere = keys::find(key, !self.options.is_replay).is_some();
+            if elsewhere && self.options.is_replay {
+                self.ui.notice = Some("this is a recording: it can't be changed".to_owned());
+            }
+            return Vec::new();
+        };
+        if binding.scope == Scope::Run {
+            if self.options.read_only {
+                self.ui.notice = Some("read-only: keys that change the run are off".to_owned());
+                return Vec::new();
+            }
+            if matches!(self.state(), State::Over(_) | State::Failed | State::Lost) {
+                self.ui.notice = Some("the run is over; q leaves".to_owned());
+                return Vec::new();
+            }
+        }
+        self.act(binding.action, count, us)
+    }
+
+    fn key_in_help(&mut self, key: Key, line: u16, us: u64) -> Vec<Request> {
+        let line = match keys::find(key, self.options.is_replay).map(|b| b.action) {
+            Some(Action::ScrollDown) => line.saturating_add(1),
+            Some(Action::ScrollUp) => line.saturating_sub(1),
+            _ => return self.interrupt_or_nothing(key, us),
+        };
+        self.ui.overlay = Overlay::Help(line);
+        Vec::new()
+    }
+
+    fn key_in_quit(&mut self, key: Key, us: u64) -> Vec<Request> {
+        match key {
+            Key::Char('s') | Key::Enter => {
+                self.ui.is_leaving = true;
+                self.train(Command::Stop)
+            }
+            Key::Char('a') => {
+                self.ui.is_leaving = true;
+                self.train(Command::Abort)
+            }
+            _ => self.interrupt_or_nothing(key, us),
+        }
+    }
+
+    /// Ctrl-C works wherever one is; any other key has closed what lay over the screen, and that was all.
+    fn interrupt_or_nothing(&mut self, key: Key, us: u64) -> Vec<Request> {
+        if key == Key::Ctrl('c') { self.act(Action::Interrupt, None, us) } else { Vec::new() }
+    }
+
+    /// Asks the trainer, and remembers to have asked.
+    fn train(&mut self, command: Command) -> Vec<Request> {
+        self.pending.push(command);
+        vec![Request::Train(command)]
+    }
+
+    fn act(&mut self, action: Action, count: Option<u64>, us: u64) -> Vec<Request> {
+        let steps = count.unwrap_or(1).max(1);
+        match action {
+            Action::Toggle if self.options.is_replay => return vec![Request::Replay(Seek::Toggle)],
+            Action::Toggle => {
+                // What was asked last counts, not yet answered though it may be.
+                let asked = self.pending.iter().rev().find(|c| matches!(c, Command::Pause | Command::Resume));
+                let is_paused = asked.map_or(self.run.is_paused, |c| *c == Command::Pause);
+                return self.train(if is_paused { Command::Resume } else { Command::Pause });
+            }
+            Action::Step => return self.train(Command::Step { steps }),
+            Action::Longer => return self.lengthen(1),
+            Action::Shorter => return self.lengthen(-1),
+            Action::SelectNext => self.select(1),
+            Action::SelectPrevious => self.select(-1),
+            Action::NextStage => self.ui.overlay = Overlay::Confirm(Command::NextStage),
+            Action::PreviousStage => self.ui.overlay = Overlay::Confirm(Command::PreviousStage),
+            Action::Evaluate => return self.train(Command::Evaluate),
+            Action::Curve => return self.train(Command::EvaluateCurve),
+            Action::Save => return self.train(Command::Save),
+            Action::Faster => return self.scale_rate(RATE_STEP),
+            Action::Slower => return self.scale_rate(1.0 / RATE_STEP),
+            Action::FocusNext => self.focus(1),
+            Action::FocusPrevious => self.focus(PANES.len() - 1),
+            Action::Expand => self.ui.expanded = !self.ui.expanded,
+            Action::Back if self.ui.selected_stage.is_some() => self.ui.selected_stage = None,
+            Action::Back => self.ui.expanded = false,
+            Action::ScrollUp => self.ui.scroll = self.ui.scroll.saturating_add(1),
+            Action::ScrollDown => self.ui.scroll = self.ui.scroll.saturating_sub(1),
+            Action::LogScale => self.ui.log_scale = !self.ui.log_scale,
+            Action::Smoothing => self.ui.smoothing = self.ui.smoothing.next(),
+            Action::Theme => self.ui.theme += 1,
+            Action::Help => self.ui.overlay = Overlay::Help(0),
+            Action::Quit => return self.quit(),
+            Action::Interrupt => return self.interrupt(us),
+            Action::Suspend => return vec![Request::Suspend],
+            Action::Redraw => return vec![Request::Redraw],
+            Action::FrameOn => return vec![Request::Replay(Seek::Steps(steps as i64))],
+            Action::FrameBack => return vec![Request::Replay(Seek::Steps(-(steps as i64)))],
+            Action::JumpOn => return vec![Request::Replay(Seek::Percent(5))],
+            Action::JumpBack => return vec![Request::Replay(Seek::Percent(-5))],
+            Action::StageOn => return vec![Request::Replay(Seek::Stages(1))],
+            Action::StageBack => return vec![Request::Replay(Seek::Stages(-1))],
+            Action::Start => return vec![Request::Replay(Seek::Start)],
+            Action::End => return vec![Request::Replay(Seek::End)],
+            Action::SpeedUp => return vec![Request::Replay(Seek::Speed(1))],
+            Action::SpeedDown => return vec![Request::Replay(Seek::Speed(-1))],
+        }
+        Vec::new()
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.state(), State::Over(_) | State::Failed | State::Lost)
+    }
+
+    fn quit(&mut self) -> Vec<Request> {
+        if self.options.is_replay || self.is_over() {
+            return vec![Request::Quit];
+        }
+        self.ui.overlay = Overlay::Quit;
+        Vec::new()
+    }
+
+    fn interrupt(&mut self, us: u64) -> Vec<Request> {
+        if self.options.is_replay || self.is_over() {
+            return vec![Request::Quit];
+        }
+        self.ui.is_leaving = true;
+        let is_second = self.ui.interrupted_us.replace(us).is_some_and(|before| us.saturating_sub(before) <= ABORT_WITHIN_US);
+        if is_second {
+            return self.train(Command::Abort);
+        }
+        self.ui.notice = Some("saving and stopping; Ctrl-C again aborts".to_owned());
+        self.train(Command::Stop)
+    }
+
+    fn focus(&mut self, by: usize) {
+        self.ui.focus = (self.ui.focus + by) % PANES.len();
+        self.ui.scroll = 0;
+    }
+
+    /// The stage whose path length +/- change.
+    pub fn target_stage(&self) -> usize {
+        self.ui.selected_stage.filter(|s| *s > self.run.stage.index).unwrap_or(self.run.stage.index)
+    }
+
+    /// The path length a stage has or was asked to have.
+    pub fn asked_path_length(&self, stage: usize) -> Option<usize> {
+        let asked = self.pending.iter().rev().find_map(|c| match c {
+            Command::SetPathLength { stage: s, path_length } if *s == stage => Some(*path_length),
+            _ => None,
+        });
+        asked.or_else(|| Some(self.run.schedule.as_ref()?.stages.get(stage)?.path_length))
+    }
+
+    fn lengthen(&mut self, by: isize) -> Vec<Request> {
+        let stage = self.target_stage();
+        let Some(length) = self.asked_path_length(stage).and_then(|n| n.checked_add_signed(by)) else {
+            return Vec::new();
+        };
+        // At the ends the trainer would only say no.
+        let shortest = self.run.schedule.as_ref().map_or(1, |s| s.stages[stage].fixed.path_length().max(1));
+        if length < shortest || length > self.run.layers() {
+            self.ui.notice = Some(format!("path lengths lie between {shortest} and {}", self.run.layers()));
+            return Vec::new();
+        }
+        self.train(Command::SetPathLength { stage, path_length: length })
+    }
+
+    fn select(&mut self, by: isize) {
+        let stages = self.run.schedule.as_ref().map_or(0, |s| s.stages.len());
+        let now = self.run.stage.index;
+        let chosen = self.target_stage().saturating_add_signed(by).clamp(now, stages.saturating_sub(1).max(now));
+        self.ui.selected_stage = (chosen > now).then_some(chosen);
+    }
+
+    fn scale_rate(&mut self, by: f32) -> Vec<Request> {
+        let asked = self.pending.iter().rev().find_map(|c| match c {
+            Command::SetLearningRateScale { scale } => Some(*scale),
+            _ => None,
+        });
+        let scale = asked.or(self.run.learning_rate_scale).unwrap_or(1.0) * by;
+        // Back at 1 exactly, not nearly.
+        let scale = if (scale - 1.0).abs() < 1e-3 { 1.0 } else { scale };
+        self.train(Command::SetLearningRateScale { scale })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Options;
+    use super::*;
+    use crate::event::{Ending, Stamped};
+    use crate::layer_path::LayerPath;
+    use crate::schedule::{Schedule, Stage};
+
+    fn app() -> App {
+        let mut app = App::new(Options::default());
+        let fixed = LayerPath::from_layers(12, [0, 11]);
+        let stages = [6, 8, 12].map(|path_length| Stage { steps: 10, path_length, fixed }).to_vec();
+        let schedule = Schedule { layers: 12, stages };
+        event(&mut app, Event::StageEntered { step: 0, stage: 0, path_length: 6, by_hand: false, expected: vec![0.5; 12], schedule });
+        app
+    }
+
+    fn event(app: &mut App, event: Event) -> Vec<Request> {
+        app.update(Msg::Event(Stamped { seq: 0, us: 0, event }))
+    }
+
+    fn press(app: &mut App, key: Key) -> Vec<Request> {
+        app.update(Msg::Key { key, us: 0 })
+    }
+
+    #[test]
+    fn a_command_is_pending_until_it_is_answered() {
+        let mut app = app();
+        assert_eq!(press(&mut app, Key::Char(' ')), [Request::Train(Command::Pause)]);
+        assert_eq!(app.state(), State::Pausing);
+        event(&mut app, Event::Applied { step: 3, command: Command::Pause });
+        assert_eq!((app.state(), app.pending.len()), (State::Paused, 0));
+        assert_eq!(press(&mut app, Key::Char(' ')), [Request::Train(Command::Resume)]);
+        let reason = "no".to_owned();
+        event(&mut app, Event::Refused { step: 3, command: Command::Resume, reason });
+        assert!(app.pending.is_empty() && app.ui.notice.as_ref().unwrap().contains("refused: no"));
+    }
+
+    #[test]
+    fn path_lengths_of_this_and_later_stages() {
+        let mut app = app();
+        let set = |stage, path_length| vec![Request::Train(Command::SetPathLength { stage, path_length })];
+        assert_eq!(press(&mut app, Key::Char('+')), set(0, 7));
+        assert_eq!(press(&mut app, Key::Char('+')), set(0, 8), "counts on from what was asked");
+        press(&mut app, Key::Char(']'));
+        press(&mut app, Key::Char(']'));
+        assert_eq!(press(&mut app, Key::Char('+')), []);
+        assert!(app.ui.notice.as_ref().unwrap().contains("between 2 and 12"));
+        assert_eq!(press(&mut app, Key::Char('-')), set(2, 11));
+        press(&mut app, Key::Esc);
+        assert_eq!(press(&mut app, Key::Char('-')), set(0, 7));
+    }
+
+    #[test]
+    fn stages_are_changed_only_once_confirmed_and_steps_take_a_count() {
+        let mut app = app();
+        assert_eq!(press(&mut app, Key::Char('n')), []);
+        assert_eq!(press(&mut app, Key::Char('x')), []);
+        press(&mut app, Key::Char('n'));
+        assert_eq!(press(&mut app, Key::Char('y')), [Request::Train(Command::NextStage)]);
+        press(&mut app, Key::Char('1'));
+        press(&mut app, Key::Char('2'));
+        assert_eq!(press(&mut app, Key::Char('.')), [Request::Train(Command::Step { steps: 12 })]);
+        assert_eq!(press(&mut app, Key::Char('.')), [Request::Train(Command::Step { steps: 1 })]);
+    }
+
+    #[test]
+    fn leaving_waits_for_the_run_to_end() {
+        let mut app = app();
+        assert_eq!(press(&mut app, Key::Char('q')), []);
+        assert_eq!(press(&mut app, Key::Char('s')), [Request::Train(Command::Stop)]);
+        event(&mut app, Event::Applied { step: 3, command: Command::Stop });
+        let over = Event::Finished { step: 3, ending: Ending::Stopped, weights: String::new() };
+        assert_eq!(event(&mut app, over), [Request::Quit]);
+    }
+
+    #[test]
+    fn a_second_interrupt_aborts_if_it_comes_soon() {
+        let mut app = app();
+        let interrupt = |app: &mut App, us| app.update(Msg::Key { key: Key::Ctrl('c'), us });
+        assert_eq!(interrupt(&mut app, 0), [Request::Train(Command::Stop)]);
+        assert_eq!(interrupt(&mut app, 5_000_000), [Request::Train(Command::Stop)]);
+        assert_eq!(interrupt(&mut app, 6_000_000), [Request::Train(Command::Abort)]);
+    }
+
+    #[test]
+    fn a_read_only_screen_and_a_replay_change_nothing() {
+        for options in [Options { read_only: true, is_replay: false }, Options { read_only: true, is_replay: true }] {
+            let mut app = App { options, ..app() };
+            for binding in keys::KEYS.iter().filter(|b| b.scope == Scope::Run) {
+                let requests = press(&mut app, binding.keys[0]);
+                assert!(!requests.iter().any(|r| matches!(r, Request::Train(_))), "{binding:?}");
+                assert_eq!(app.ui.overlay, Overlay::None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_trainer_without_a_word_is_shown() {
+        let mut app = app();
+        app.update(Msg::Ended);
+        assert_eq!(app.state(), State::Lost);
+        assert_eq!(press(&mut app, Key::Char('q')), [Request::Quit]);
+    }
+}

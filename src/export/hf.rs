@@ -1,0 +1,261 @@
+//! A run as a Hugging Face model folder that `transformers` loads, with equal logits.
+//!
+//! A decoder with pre-norm becomes `GPT2LMHeadModel`, an encoder with post-norm `BertForMaskedLM`, one with pre-norm
+//! `RobertaPreLayerNormForMaskedLM`. Writes `config.json`, `model.safetensors`, the tokenizer, and
+//! `reference_logits.json`: our logits of a few sequences, for `tests/hf_check.py` to compare.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+
+use crate::config::{Architecture, ModelConfig, Norm, RunConfig};
+use crate::data::DataError;
+use crate::kernels::layer_norm::EPSILON;
+use crate::layer_path::LayerPath;
+use crate::model::{self, Parameter};
+use crate::objective::{Batch, NO_TARGET};
+use crate::rng::{Purpose, keyed};
+use crate::trainer::checkpoint;
+
+/// A model class of `transformers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Gpt2,
+    Bert,
+    RobertaPreLayerNorm,
+}
+
+/// RoBERTa numbers positions from here: its padding token's number + 1.
+const ROBERTA_FIRST_POSITION: usize = 2;
+
+fn class_of(m: &ModelConfig) -> Result<Class> {
+    match (m.architecture, m.norm, m.residual) {
+        (Architecture::Decoder, Norm::Pre, true) => Ok(Class::Gpt2),
+        (Architecture::Encoder, Norm::Post, true) => Ok(Class::Bert),
+        (Architecture::Encoder, Norm::Pre, true) => Ok(Class::RobertaPreLayerNorm),
+        _ => bail!(
+            "no Hugging Face model has this shape; a decoder with model.norm = \"pre\", or an encoder with \"pre\" or \"post\", \
+             both with model.residual = true, can be exported"
+        ),
+    }
+}
+
+/// Writes the run in `run_dir` into the folder `out`. Returns what to tell.
+///
+/// # Errors
+/// If there is no checkpoint, no such model class, or the folder can't be written.
+pub fn write(run_dir: &Path, config: &RunConfig, out: &Path) -> Result<String> {
+    let class = class_of(&config.model)?;
+    let found = checkpoint::newest(run_dir).map_err(|e| DataError::new(format!("{e:#}")))?;
+    let mut by_name: HashMap<String, Parameter> =
+        found.snapshot.parameters.into_iter().map(|p| (p.name.clone(), p)).collect();
+    let vocabulary = by_name.get("wte.weight").and_then(|p| p.shape.first().copied());
+    let vocabulary = vocabulary.with_context(|| format!("{} has no parameter wte.weight", found.file))?;
+    let mut ordered = Vec::new();
+    for (name, _) in model::shapes(&config.model, vocabulary) {
+        ordered.push(by_name.remove(&name).with_context(|| format!("{} has no parameter {name}", found.file))?);
+    }
+    fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let file = out.join(name);
+        fs::write(&file, bytes).with_context(|| format!("writing {}", file.display()))
+    };
+    write("model.safetensors", &tensors(class, &ordered)?)?;
+    write("config.json", &serde_json::to_vec_pretty(&config_json(class, config, vocabulary))?)?;
+    let tokenizer = run_dir.join("tokenizer.json");
+    if tokenizer.is_file() {
+        write("tokenizer.json", &fs::read(&tokenizer).with_context(|| format!("reading {}", tokenizer.display()))?)?;
+        write("tokenizer_config.json", &serde_json::to_vec_pretty(&tokenizer_config(class, config))?)?;
+    }
+    write("reference_logits.json", &serde_json::to_vec(&reference(config, vocabulary, ordered)?)?)?;
+    Ok(format!("{} of {} is now a {class:?} model in {}\n", found.file, run_dir.display(), out.display()))
+}
+
+/// Our logits of two random sequences, one shorter than the context.
+fn reference(config: &RunConfig, vocabulary: usize, parameters: Vec<Parameter>) -> Result<Value> {
+    let mut engine = model::fast::Fast::new(&config.model, vocabulary, 0, 0)?;
+    model::Engine::set_parameters(&mut engine, parameters)?;
+    let mut rng = keyed(0, Purpose::EvaluationBatch, 0, 0);
+    let (mut all_ids, mut all_logits) = (Vec::new(), Vec::new());
+    for context in [config.model.context.min(64), config.model.context.div_ceil(2).min(17)] {
+        // RoBERTa takes tokens with the padding's number for padding and gives them no position: 0 and 1 are left out.
+        let draw = |_| (2 + rng.below(vocabulary as u64 - 2)) as u32;
+        let ids: Vec<u32> = (0..context).map(draw).collect();
+        let targets = vec![NO_TARGET; context];
+        let batch = Batch { sequences: 1, context, inputs: ids.clone(), targets };
+        let logits = model::Engine::logits(&mut engine, &batch, LayerPath::full(config.model.layers))?;
+        all_logits.push(logits.chunks(vocabulary).map(<[f32]>::to_vec).collect::<Vec<_>>());
+        all_ids.push(ids);
+    }
+    Ok(json!({ "input_ids": all_ids, "logits": all_logits }))
+}
+
+fn config_json(class: Class, config: &RunConfig, vocabulary: usize) -> Value {
+    let m = &config.model;
+    let (architecture, model_type) = match class {
+        Class::Gpt2 => ("GPT2LMHeadModel", "gpt2"),
+        Class::Bert => ("BertForMaskedLM", "bert"),
+        Class::RobertaPreLayerNorm => ("RobertaPreLayerNormForMaskedLM", "roberta-prelayernorm"),
+    };
+    let mut value = json!({
+        "architectures": [architecture],
+        "model_type": model_type,
+        "vocab_size": vocabulary,
+        "initializer_range": m.init_std,
+        "tie_word_embeddings": true,
+        "torch_dtype": "float32",
+    });
+    let more = if class == Class::Gpt2 {
+        json!({
+            "n_layer": m.layers, "n_head": m.heads, "n_embd": m.width, "n_inner": m.width * m.mlp_ratio,
+            "n_positions": m.context, "activation_function": "gelu_new", "layer_norm_epsilon": EPSILON,
+            "bos_token_id": 0, "eos_token_id": 0, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
+        })
+    } else {
+        let offset = if class == Class::Bert { 0 } else { ROBERTA_FIRST_POSITION };
+        json!({
+            "num_hidden_layers": m.layers, "num_attention_heads": m.heads, "hidden_size": m.width,
+            "intermediate_size": m.width * m.mlp_ratio, "max_position_embeddings": m.context + offset,
+            "hidden_act": "gelu_new", "layer_norm_eps": EPSILON, "type_vocab_size": 1,
+            "pad_token_id": if class == Class::Bert { 0 } else { ROBERTA_FIRST_POSITION - 1 },
+            "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "is_decoder": false,
+        })
+    };
+    if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
+        value.extend(more);
+    }
+    value
+}
+
+fn tokenizer_config(class: Class, config: &RunConfig) -> Value {
+    let mut value = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": config.model.context,
+        "clean_up_tokenization_spaces": false,
+    });
+    let special = match config.data.tokenizer.as_str() {
+        "bpe" => json!({ "eos_token": "<|endoftext|>", "mask_token": "<mask>" }),
+        "wordpiece" => json!({
+            "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]",
+        }),
+        _ if class == Class::Gpt2 => json!({}),
+        _ => json!({ "mask_token": "[MASK]" }),
+    };
+    if let (Some(value), Value::Object(special)) = (value.as_object_mut(), special) {
+        value.extend(special);
+    }
+    value
+}
+
+/// A tensor as the file will hold it.
+struct Out {
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+fn out(name: impl Into<String>, p: &Parameter) -> Out {
+    Out { name: name.into(), shape: p.shape.clone(), values: p.weight.clone() }
+}
+
+/// The matrix (in, out) as torch's `Linear` wants it: (out, in), columns `from..to` of the original.
+fn transposed(name: impl Into<String>, p: &Parameter, from: usize, to: usize) -> Out {
+    let (rows, cols) = (p.shape[0], p.shape[1]);
+    let values = (from..to).flat_map(|j| (0..rows).map(move |i| (i, j))).map(|(i, j)| p.weight[i * cols + j]).collect();
+    Out { name: name.into(), shape: vec![to - from, rows], values }
+}
+
+fn tensors(class: Class, parameters: &[Parameter]) -> Result<Vec<u8>> {
+    let all: Vec<Out> = parameters.iter().flat_map(|p| if class == Class::Gpt2 { gpt2(p) } else { bert(class, p) }).collect();
+    let mut all = all;
+    if class != Class::Gpt2 {
+        // Segment embeddings, which we have none of.
+        let width = parameters.first().map_or(0, |p| p.shape[1]);
+        let name = format!("{}.embeddings.token_type_embeddings.weight", prefix(class));
+        all.push(Out { name, shape: vec![1, width], values: vec![0.0; width] });
+    }
+    let bytes: Vec<Vec<u8>> = all.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let views: Result<Vec<_>, _> = all
+        .iter()
+        .zip(&bytes)
+        .map(|(t, bytes)| Ok((t.name.as_str(), TensorView::new(Dtype::F32, t.shape.clone(), bytes)?)))
+        .collect();
+    let views = views.map_err(|e: safetensors::SafeTensorError| anyhow::anyhow!("laying out tensors: {e}"))?;
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize(views, Some(metadata)).map_err(|e| anyhow::anyhow!("laying out tensors: {e}"))
+}
+
+fn gpt2(p: &Parameter) -> Vec<Out> {
+    // GPT-2's `Conv1D` keeps matrices (in, out), as we do.
+    let name = p.name.replace("attn.qkv", "attn.c_attn").replace("attn.proj", "attn.c_proj");
+    let name = name.replace("mlp.up", "mlp.c_fc").replace("mlp.down", "mlp.c_proj");
+    vec![out(format!("transformer.{name}"), p)]
+}
+
+fn prefix(class: Class) -> &'static str {
+    if class == Class::Bert { "bert" } else { "roberta_prelayernorm" }
+}
+
+fn bert(class: Class, p: &Parameter) -> Vec<Out> {
+    let root = prefix(class);
+    let whole = |name: String| if p.shape.len() == 2 { transposed(name, p, 0, p.shape[1]) } else { out(name, p) };
+    let Some(inner) = p.name.strip_prefix("h.") else { return vec![bert_outside(class, p, whole)] };
+    let (layer, rest) = inner.split_once('.').unwrap_or((inner, ""));
+    let (part, kind) = rest.rsplit_once('.').unwrap_or((rest, ""));
+    let layer = format!("{root}.encoder.layer.{layer}");
+    let is_bert = class == Class::Bert;
+    let name = match part {
+        "attn.qkv" => {
+            let c = p.shape[p.shape.len() - 1] / 3;
+            let parts = ["query", "key", "value"].into_iter().enumerate();
+            return parts
+                .map(|(i, part)| {
+                    let name = format!("{layer}.attention.self.{part}.{kind}");
+                    if p.shape.len() == 2 {
+                        transposed(name, p, i * c, (i + 1) * c)
+                    } else {
+                        Out { name, shape: vec![c], values: p.weight[i * c..(i + 1) * c].to_vec() }
+                    }
+                })
+                .collect();
+        }
+        "attn.proj" => "attention.output.dense",
+        "mlp.up" => "intermediate.dense",
+        "mlp.down" => "output.dense",
+        // BERT norms the sum behind a sub-layer, RoBERTa-PreLayerNorm the input before it.
+        "ln_1" if is_bert => "attention.output.LayerNorm",
+        "ln_2" if is_bert => "output.LayerNorm",
+        "ln_1" => "attention.LayerNorm",
+        _ => "intermediate.LayerNorm",
+    };
+    vec![whole(format!("{layer}.{name}.{kind}"))]
+}
+
+/// Parameters outside the layers.
+fn bert_outside(class: Class, p: &Parameter, whole: impl Fn(String) -> Out) -> Out {
+    let root = prefix(class);
+    let is_bert = class == Class::Bert;
+    let head = |bert: &str, roberta: &str| if is_bert { format!("cls.predictions.{bert}") } else { format!("lm_head.{roberta}") };
+    let (part, kind) = p.name.rsplit_once('.').unwrap_or((&p.name, ""));
+    match part {
+        "wte" => out(format!("{root}.embeddings.word_embeddings.{kind}"), p),
+        "wpe" if is_bert => out(format!("{root}.embeddings.position_embeddings.{kind}"), p),
+        "wpe" => {
+            let width = p.shape[1];
+            let mut values = vec![0.0; ROBERTA_FIRST_POSITION * width];
+            values.extend(&p.weight);
+            let shape = vec![p.shape[0] + ROBERTA_FIRST_POSITION, width];
+            Out { name: format!("{root}.embeddings.position_embeddings.{kind}"), shape, values }
+        }
+        "ln_embed" => out(format!("{root}.embeddings.LayerNorm.{kind}"), p),
+        "ln_f" => out(format!("{root}.LayerNorm.{kind}"), p),
+        "head.dense" => whole(format!("{}.{kind}", head("transform.dense", "dense"))),
+        "head.ln" => out(format!("{}.{kind}", head("transform.LayerNorm", "layer_norm")), p),
+        // `head.bias`
+        _ => out(head("bias", "bias"), p),
+    }
+}

@@ -1,0 +1,3 @@
+//! Exports: a run in another tool's format. A new format is a new file here and a value of `cli::Format`.
+
+pub mod hf;

@@ -1,0 +1,123 @@
+//! The verbs that train nothing: replay, plan, list, export, completions.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Exit, has_terminal, recording_file};
+use crate::cli::{Cli, Format, Listed, Train};
+use crate::config::load::{load, parse};
+use crate::config::shipped;
+use crate::signals;
+use crate::tui::{self, Source};
+use crate::{export as exports, method, objective, plan as plans, recording, run_dir, view};
+
+/// Shows a recording on the screen.
+///
+/// # Errors
+/// If it can't be read, or there is no terminal.
+pub fn replay(args: &Train, name: &str, speed: f64) -> Result<Exit> {
+    let file = recording_file(&args.run_dir, name)?;
+    let events = recording::effective(&recording::read(&file)?);
+    if !has_terminal() {
+        anyhow::bail!("replay needs a terminal; {} holds the events as JSON lines", file.display());
+    }
+    let (commands, _nobody) = crossbeam_channel::unbounded();
+    let signal = signals::forward(commands)?;
+    let closed = signal.clone();
+    let options = tui::Options {
+        theme: args.theme.clone().unwrap_or_else(|| view::theme::THEMES[0].0.to_owned()),
+        read_only: true,
+        must_close: Box::new(move || closed.exit_code().is_some()),
+    };
+    tui::run(options, Source::Replay { events, speed }, |_| {})?;
+    Ok(Exit { code: signal.exit_code().unwrap_or(0), ..Exit::default() })
+}
+
+/// Parameters, memory, FLOPs and speed-up.
+///
+/// # Errors
+/// If the config can't be used.
+pub fn plan(name: &str, sets: &[String], json: bool) -> Result<Exit> {
+    // A plan needs no text: a config for text may leave it out.
+    let mut sets = sets.to_vec();
+    if !sets.iter().any(|s| s.starts_with("data.path")) {
+        sets.push("data.path=\"-\"".to_owned());
+        if load(name, &sets).is_err() {
+            sets.pop();
+        }
+    }
+    let config = load(name, &sets)?;
+    let plan = plans::plan(&config);
+    if json {
+        return Ok(Exit::text(serde_json::to_string_pretty(&plan)? + "\n"));
+    }
+    Ok(Exit::text(plan.to_text(name, &config)))
+}
+
+/// Lists what there is.
+///
+/// # Errors
+/// If the run directory can't be read.
+pub fn list(runs: &Path, what: Listed) -> Result<Exit> {
+    let mut text = String::new();
+    let mut row = |name: &str, about: &str| {
+        let _ = writeln!(text, "{}", format!("{name:<16} {about}").trim_end());
+    };
+    match what {
+        Listed::Configs => shipped::SHIPPED.iter().for_each(|(name, text)| row(name, shipped::about(text))),
+        Listed::Methods => method::METHODS.iter().for_each(|m| row(m.name(), m.about())),
+        Listed::Objectives => objective::OBJECTIVES.iter().for_each(|o| row(o.name(), o.about())),
+        Listed::Themes => view::theme::THEMES.iter().for_each(|(name, text)| row(name, shipped::about(text))),
+        Listed::Runs => {
+            for (dir, _) in run_dir::list(runs)? {
+                let name = dir.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+                row(&name, &summary(&dir.join(recording::FILE)));
+            }
+        }
+        Listed::Recordings => recording::SHIPPED.iter().for_each(|name| row(name, "")),
+    }
+    Ok(Exit::text(text))
+}
+
+/// A run in a line.
+fn summary(file: &Path) -> String {
+    let events = match recording::read(file) {
+        Ok(events) => recording::effective(&events),
+        Err(error) => return error.to_string(),
+    };
+    let mut app = crate::app::run::Run::default();
+    events.iter().for_each(|event| app.apply(event));
+    let full = app.full.last().map_or(String::new(), |f| format!(", full model {:.4} at step {}", f.loss, f.step));
+    let state = match (&app.failure, app.ending) {
+        (Some(failure), _) => format!("failed: {}", failure.reason),
+        (None, Some(ending)) => format!("{ending:?}").to_lowercase(),
+        (None, None) => "live, or cut off".to_owned(),
+    };
+    format!("step {}/{}{full}, {state}", app.step, app.total_steps())
+}
+
+/// Writes a run in another tool's format.
+///
+/// # Errors
+/// If the run has no checkpoint, its model has no equal there, or the folder can't be written.
+pub fn export(runs: &Path, name: &str, format: Format, out: &Path) -> Result<Exit> {
+    let dir = run_dir::find(runs, name)?;
+    let file = dir.join("config.toml");
+    let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    let config = parse(&file.display().to_string(), &text, &[])?;
+    let written = match format {
+        Format::Hf => exports::hf::write(&dir, &config, out)?,
+    };
+    Ok(Exit::text(written))
+}
+
+/// A completion script.
+pub fn completions(shell: Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "raptr-tui", &mut script);
+    Exit::text(String::from_utf8_lossy(&script).into_owned())
+}

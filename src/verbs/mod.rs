@@ -1,0 +1,85 @@
+//! The verbs of the command line: each puts the parts together for one task.
+//!
+//! Beside `headless` and `tui` the only place that sees both the training and the screen. Prints nothing itself: what is
+//! to be said comes back as [`Exit`].
+
+mod look_up;
+mod rerun;
+mod train;
+
+pub use look_up::{completions, export, list, plan, replay};
+pub use rerun::rerun;
+pub use train::train;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::config::load::ConfigError;
+use crate::data::DataError;
+use crate::event::{Cause, Ending, Event};
+use crate::recording::{self, Unreadable};
+use crate::run_dir;
+
+/// How a verb ends.
+#[derive(Debug, Default)]
+pub struct Exit {
+    /// The process's exit code.
+    pub code: u8,
+    /// For stdout.
+    pub text: String,
+    /// One sentence for stderr.
+    pub error: Option<String>,
+}
+
+impl Exit {
+    fn text(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+}
+
+/// The exit code that an error calls for.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigError>() {
+        2
+    } else if error.is::<DataError>() || error.is::<Unreadable>() {
+        4
+    } else {
+        1
+    }
+}
+
+/// The exit code of a run that ended with this event.
+fn code_of(last: Option<&Event>, signal: Option<u8>) -> u8 {
+    match last {
+        Some(Event::Failed { cause, .. }) => match cause {
+            Cause::Error => 1,
+            Cause::Config => 2,
+            Cause::Diverged => 3,
+            Cause::Unreadable => 4,
+        },
+        Some(Event::Finished { ending: Ending::Completed, .. }) => 0,
+        Some(Event::Finished { ending, .. }) => signal.unwrap_or(u8::from(*ending == Ending::Aborted)),
+        // The trainer ended without a word.
+        _ => 1,
+    }
+}
+
+/// Whether there is a terminal that a screen can be drawn on.
+fn has_terminal() -> bool {
+    let is_dumb = std::env::var("TERM").map_or(true, |term| term.is_empty() || term == "dumb");
+    std::io::stdout().is_terminal() && std::io::stdin().is_terminal() && !is_dumb
+}
+
+/// The recording's file that a person means: a shipped one's name, a file, a directory, or a run's name.
+fn recording_file(runs: &Path, name: &str) -> Result<PathBuf> {
+    let path = Path::new(name);
+    if path.is_file() {
+        return Ok(path.to_owned());
+    }
+    if path.join(recording::FILE).is_file() {
+        return Ok(recording::file_of(path));
+    }
+    Ok(recording::file_of(&run_dir::find(runs, name)?))
+}

@@ -1,0 +1,68 @@
+//! `raptr-tui rerun`: train a recorded run again and report the first difference.
+
+use anyhow::{Context, Result};
+
+use super::{Exit, has_terminal, recording_file};
+use crate::cli::Train;
+use crate::config::load::parse;
+use crate::event::{Event, Stamped};
+use crate::rerun::{Closeness, Comparer, Report, script};
+use crate::session::{self, Job};
+use crate::tui::terminal::mark_survivable_thread;
+use crate::tui::{self, Source};
+use crate::{headless, recording, signals, view};
+
+/// Trains a recording's config again with its commands, comparing every event.
+///
+/// # Errors
+/// If the recording or its config can't be read.
+pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
+    let file = recording_file(&args.run_dir, name)?;
+    let events = recording::read(&file)?;
+    let started = match events.first().map(|s| &s.event) {
+        Some(Event::Started(started)) => started,
+        _ => anyhow::bail!("{} doesn't begin with a `started` event", file.display()),
+    };
+    let config = parse(&format!("the config in {}", file.display()), &started.config, &[])?;
+    let job = Job::Rerun(started.run.clone());
+    let on_thread_start = mark_survivable_thread;
+    let options = session::Options { job, config, script: script(&events), with_history: false, on_thread_start };
+    let session = session::spawn(options)?;
+    let signal = signals::forward(session.commands.clone())?;
+    let mut comparer = Comparer::new(&events, Closeness::Bits);
+    let mut failure = None;
+    let mut watch = |stamped: &Stamped| {
+        if let Event::Failed { reason, .. } = &stamped.event {
+            failure = Some(reason.clone());
+        }
+        comparer.take(&stamped.event);
+    };
+    if is_headless || !has_terminal() {
+        headless::run(&session.events, &session.commands, headless::Options { json: false, text: !args.quiet }, watch);
+    } else {
+        let closed = signal.clone();
+        let options = tui::Options {
+            theme: args.theme.clone().unwrap_or_else(|| view::theme::THEMES[0].0.to_owned()),
+            read_only: true,
+            must_close: Box::new(move || closed.exit_code().is_some()),
+        };
+        let source = Source::Live { events: session.events.clone(), commands: session.commands.clone() };
+        tui::run(options, source, &mut watch).context("showing the rerun")?;
+        // What had arrived when the screen was left, and the rest if there is any.
+        session.events.try_iter().for_each(|stamped| watch(&stamped));
+    }
+    session.join();
+    let report = comparer.report();
+    let code = signal.exit_code().unwrap_or(u8::from(report.difference.is_some()));
+    let name = file.display();
+    let Report { events, steps, checksums, difference } = report;
+    let equal = format!("{events} events ({steps} steps) and {checksums} weight checksums equal");
+    Ok(match (difference, failure) {
+        (None, None) => Exit { code, text: format!("rerun of {name}: identical, {equal}\n"), error: None },
+        (None, Some(reason)) => Exit { code, text: format!("rerun of {name}: identical, {equal}; it failed as recorded: {reason}\n"), error: None },
+        (Some(difference), failure) => {
+            let failure = failure.map_or(String::new(), |reason| format!("\n   the rerun failed: {reason}"));
+            Exit { code, text: String::new(), error: Some(format!("rerun of {name} differs after {equal}:\n{difference}{failure}")) }
+        }
+    })
+}

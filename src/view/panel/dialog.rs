@@ -1,0 +1,61 @@
+//! Questions and bad news, in a box over the screen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Widget, Wrap};
+
+use super::Look;
+use crate::app::App;
+use crate::app::run::describe;
+use crate::event::Command;
+
+fn show(look: &Look, title: &str, lines: Vec<String>, height: u16, area: Rect, buf: &mut Buffer) {
+    let inner = super::super::overlay(look, title, 64, height, area, buf);
+    let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
+    let lines: Vec<Line<'_>> = lines.into_iter().map(Line::raw).collect();
+    Paragraph::new(lines).wrap(Wrap { trim: false }).style(Style::new().fg(look.theme.text)).render(inner, buf);
+}
+
+pub(in crate::view) fn confirm(app: &App, look: &Look, command: Command, area: Rect, buf: &mut Buffer) {
+    let Some(schedule) = &app.run.schedule else { return };
+    let now = app.run.stage.index;
+    let length = |stage: Option<usize>| stage.and_then(|s| schedule.stages.get(s)).map_or(0, |s| s.path_length);
+    let left = (schedule.start(now + 1)).saturating_sub(app.run.step);
+    let what = match command {
+        Command::NextStage => format!(
+            "End stage {} now? Its {left} steps left go to the next, at path length {} instead of {}.",
+            now + 1,
+            length((now + 1..schedule.stages.len()).find(|&s| schedule.stages[s].steps > 0)),
+            app.run.stage.path_length
+        ),
+        Command::PreviousStage => format!(
+            "Go back to path length {} for half of the {left} steps left in stage {}?",
+            length((0..now).rev().find(|&s| schedule.stages[s].steps > 0)),
+            now + 1
+        ),
+        other => format!("{}?", describe(other)),
+    };
+    show(look, "Sure?", vec![what, String::new(), "y  yes      any other key  no".to_owned()], 7, area, buf);
+}
+
+pub(in crate::view) fn quit(look: &Look, area: Rect, buf: &mut Buffer) {
+    let lines = [
+        "s  save and stop (go on later with --resume latest)",
+        "a  abort without saving",
+        "",
+        "any other key goes on training",
+    ];
+    show(look, "Leave?", lines.map(str::to_owned).to_vec(), 6, area, buf);
+}
+
+pub(in crate::view) fn failure(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
+    let Some(failure) = &app.run.failure else { return };
+    let kept = match &failure.last_checkpoint {
+        Some(file) => format!("The newest checkpoint is {file}."),
+        None => "No checkpoint had been written yet.".to_owned(),
+    };
+    let rows = (failure.reason.chars().count() / 58) as u16 + 6;
+    show(look, "The run has failed", vec![failure.reason.clone(), String::new(), kept, "q leaves".to_owned()], rows, area, buf);
+}

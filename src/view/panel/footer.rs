@@ -1,0 +1,58 @@
+//! The footer: what was just said, or the keys that matter now, from the key table.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use super::Look;
+use crate::app::keys::{Action, Scope, bindings};
+use crate::app::{App, State};
+
+pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
+    let theme = &look.theme;
+    let right = area.right();
+    if let Some(count) = app.ui.count {
+        buf.set_stringn(area.x + 1, area.y, format!("{count} …"), usize::from(area.width - 1), Style::new().fg(theme.focus));
+        return;
+    }
+    if let Some(notice) = &app.ui.notice {
+        let style = Style::new().fg(theme.focus).add_modifier(Modifier::BOLD);
+        buf.set_stringn(area.x + 1, area.y, notice, usize::from(area.width - 1), style);
+        return;
+    }
+    let is_over = matches!(app.state(), State::Over(_) | State::Failed | State::Lost);
+    let is_paused = app.run.is_paused;
+    let shown = bindings(app.options.is_replay).filter(|b| {
+        !b.label.is_empty()
+            && !(b.scope == Scope::Run && (app.options.read_only || is_over))
+            && (b.action != Action::Step || is_paused)
+    });
+    // Help and quit always fit: they are drawn last, at the right.
+    let (last, others): (Vec<_>, Vec<_>) = shown.partition(|b| matches!(b.action, Action::Help | Action::Quit));
+    let label = |b: &crate::app::keys::Binding| match b.action {
+        Action::Toggle if is_paused && !app.options.is_replay => "resume",
+        _ => b.label,
+    };
+    let width = |b: &&crate::app::keys::Binding| b.keys[0].name().chars().count() + label(b).chars().count() + 3;
+    let reserved: usize = last.iter().map(width).sum();
+    let mut x = area.x + 1;
+    let mut put = |b: &crate::app::keys::Binding, x: u16| {
+        let name = b.keys[0].name();
+        buf.set_stringn(x, area.y, &name, usize::from(right.saturating_sub(x)), Style::new().fg(theme.accent).add_modifier(Modifier::BOLD));
+        let at = x + name.chars().count() as u16 + 1;
+        if at < right {
+            buf.set_stringn(at, area.y, label(b), usize::from(right - at), Style::new().fg(theme.dim));
+        }
+    };
+    for b in others {
+        if usize::from(x) + width(&b) + reserved > usize::from(right) {
+            break;
+        }
+        put(b, x);
+        x += width(&b) as u16;
+    }
+    for b in last {
+        put(b, x);
+        x += width(&b) as u16;
+    }
+}
