@@ -10,8 +10,10 @@ use clap_complete::Shell;
 /// A terminal workbench for progressive-subnetwork (RaPTr) pretraining.
 #[derive(Debug, Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done; 1 error; 2 usage or config; 3 diverged; 4 unreadable checkpoint, recording or data;\n\
-                        129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM after saving.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 error; 2 usage or config; 3 diverged; 4 unreadable checkpoint, recording or data;\n\
+                        129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM after saving."
+)]
 pub struct Cli {
     /// What to do; without a command a run is trained.
     #[command(subcommand)]

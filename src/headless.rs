@@ -119,7 +119,8 @@ impl Human {
     fn line(&mut self, stamped: &Stamped) -> Option<String> {
         match &stamped.event {
             Event::Started(s) => {
-                (self.layers, self.total, self.tokens_per_step) = (s.schedule.layers, s.schedule.total_steps(), s.tokens_per_step);
+                (self.layers, self.total, self.tokens_per_step) =
+                    (s.schedule.layers, s.schedule.total_steps(), s.tokens_per_step);
                 let floor = s.floor.map_or(String::new(), |f| format!(", entropy floor {f:.4}"));
                 Some(format!(
                     "run {}: {} {} on {}, {} parameters, {}{floor}",
@@ -135,16 +136,22 @@ impl Human {
                 (self.layers, self.total) = (schedule.layers, schedule.total_steps());
                 let hand = if *by_hand { " (by hand)" } else { "" };
                 let stages = schedule.stages.len();
-                Some(format!("step {step}: stage {}/{stages}, path length {path_length}/{}{hand}", stage + 1, schedule.layers))
+                Some(format!(
+                    "step {step}: stage {}/{stages}, path length {path_length}/{}{hand}",
+                    stage + 1,
+                    schedule.layers
+                ))
             }
             Event::Stepped { step, path, loss, .. } => self.step_line(*step, path.path_length(), *loss, stamped.us),
             Event::Evaluated { step, why, scores } => {
                 let each = scores.iter().map(|s| format!("{}/{}: {:.4}", s.path_length, self.layers, s.loss));
                 let each: Vec<String> = each.collect();
-                (*why != Why::Probe).then(|| format!("step {step}: evaluation ({why:?}) loss at path length {}", each.join(", ")))
+                (*why != Why::Probe)
+                    .then(|| format!("step {step}: evaluation ({why:?}) loss at path length {}", each.join(", ")))
             }
             Event::TransitionMeasured(t) => {
-                let recovered = t.recovered_after.map_or("not recovered".to_owned(), |n| format!("recovered after {n} steps"));
+                let recovered =
+                    t.recovered_after.map_or("not recovered".to_owned(), |n| format!("recovered after {n} steps"));
                 Some(format!(
                     "step {}: transition {} to {} at {}: before {:.4}, entered {:.4}, peak {:.4}, after {:.4}, {recovered}; full model {:.4} to {:.4}",
                     t.step, t.from, t.to, t.at, t.before, t.entered, t.peak, t.after, t.full[0], t.full[1]
@@ -153,7 +160,9 @@ impl Human {
             Event::Applied { step, command } => Some(format!("step {step}: {command:?}")),
             Event::Refused { step, command, reason } => Some(format!("step {step}: {command:?} refused: {reason}")),
             Event::Saved { step, file, .. } => Some(format!("step {step}: saved {file}")),
-            Event::Finished { step, ending, weights } => Some(format!("{ending:?} after {step} steps, weights {weights}")),
+            Event::Finished { step, ending, weights } => {
+                Some(format!("{ending:?} after {step} steps, weights {weights}"))
+            }
             // The caller reports the failure, once.
             Event::Failed { .. } | Event::Progress { .. } | Event::ScheduleEdited { .. } => None,
         }

@@ -24,14 +24,8 @@ impl LayerPath {
     /// # Panics
     /// If `layers` exceeds [`MAX_LAYERS`]; a checked config can't.
     pub fn none(layers: usize) -> Self {
-        assert!(
-            layers <= MAX_LAYERS,
-            "{layers} layers, at most {MAX_LAYERS} are supported"
-        );
-        Self {
-            bits: 0,
-            layers: layers as u8,
-        }
+        assert!(layers <= MAX_LAYERS, "{layers} layers, at most {MAX_LAYERS} are supported");
+        Self { bits: 0, layers: layers as u8 }
     }
 
     /// Every layer active: the full model.
@@ -85,8 +79,7 @@ impl LayerPath {
 
 impl fmt::Display for LayerPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (0..self.layers())
-            .try_for_each(|layer| f.write_str(if self.is_active(layer) { "1" } else { "0" }))
+        (0..self.layers()).try_for_each(|layer| f.write_str(if self.is_active(layer) { "1" } else { "0" }))
     }
 }
 
@@ -101,10 +94,7 @@ impl FromStr for LayerPath {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.len() > MAX_LAYERS {
-            return Err(format!(
-                "layer path of {} layers, at most {MAX_LAYERS} are supported",
-                text.len()
-            ));
+            return Err(format!("layer path of {} layers, at most {MAX_LAYERS} are supported", text.len()));
         }
         let mut path = Self::none(text.len());
         for (layer, c) in text.bytes().enumerate() {
@@ -112,9 +102,7 @@ impl FromStr for LayerPath {
                 b'1' => path.insert(layer),
                 b'0' => {}
                 _ => {
-                    return Err(format!(
-                        "layer path `{text}` has other characters than 0 and 1"
-                    ));
+                    return Err(format!("layer path `{text}` has other characters than 0 and 1"));
                 }
             }
         }
@@ -144,10 +132,7 @@ mod tests {
         let path = LayerPath::from_layers(6, [0, 2, 3, 5]);
         assert_eq!(path.to_string(), "101101");
         assert_eq!("101101".parse::<LayerPath>(), Ok(path));
-        assert_eq!(
-            (path.path_length(), path.layers(), path.is_full()),
-            (4, 6, false)
-        );
+        assert_eq!((path.path_length(), path.layers(), path.is_full()), (4, 6, false));
         assert_eq!(path.active().collect::<Vec<_>>(), [0, 2, 3, 5]);
         assert_eq!(serde_json::to_string(&path).unwrap(), "\"101101\"");
     }
@@ -162,11 +147,6 @@ mod tests {
     #[test]
     fn refuses_other_characters_and_too_many_layers() {
         assert!("10x".parse::<LayerPath>().unwrap_err().contains("10x"));
-        assert!(
-            "1".repeat(129)
-                .parse::<LayerPath>()
-                .unwrap_err()
-                .contains("129")
-        );
+        assert!("1".repeat(129).parse::<LayerPath>().unwrap_err().contains("129"));
     }
 }

@@ -28,7 +28,8 @@ mod tests {
     use super::*;
 
     fn at(decay: Decay, step: u64) -> f64 {
-        let config = OptimizerConfig { learning_rate: 1.0, warmup: 10, final_ratio: 0.1, decay, ..OptimizerConfig::default() };
+        let config =
+            OptimizerConfig { learning_rate: 1.0, warmup: 10, final_ratio: 0.1, decay, ..OptimizerConfig::default() };
         learning_rate(&config, step, 110)
     }
 

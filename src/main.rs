@@ -20,11 +20,19 @@ fn main() -> ExitCode {
         Some(Verb::List { what }) => verbs::list(&cli.train.run_dir, what),
         Some(Verb::Completions { shell }) => Ok(verbs::completions(shell)),
     };
-    let exit = exit.unwrap_or_else(|error| Exit { code: verbs::exit_code(&error), text: String::new(), error: Some(format!("{error:#}")) });
+    let exit = exit.unwrap_or_else(|error| Exit {
+        code: verbs::exit_code(&error),
+        text: String::new(),
+        error: Some(format!("{error:#}")),
+    });
     // Whoever read stdout or stderr may have gone; that is no reason to panic.
     let _ = write!(std::io::stdout(), "{}", exit.text);
     if let Some(error) = exit.error {
-        let mark = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
+        let mark = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+            "\x1b[1;31merror:\x1b[0m"
+        } else {
+            "error:"
+        };
         let _ = writeln!(std::io::stderr(), "{mark} {error}");
     }
     ExitCode::from(exit.code)

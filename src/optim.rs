@@ -1,4 +1,4 @@
-//! AdamW on one parameter, and norms of gradients.
+//! Parameters with their AdamW state, one update, and norms of gradients.
 //!
 //! Decoupled weight decay (Loshchilov and Hutter 2019) on matrices only; bias correction from the parameter's own count
 //! of updates, so that a layer that was skipped for long does not take too large a first step. Knows nothing of layers:
@@ -7,7 +7,40 @@
 use rayon::prelude::*;
 
 use crate::kernels::BLOCK;
-use crate::model::{Parameter, UpdateRule};
+
+/// A named parameter with its AdamW state, in host memory: what checkpoints and exports hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// As in `h.3.attn.qkv.weight`.
+    pub name: String,
+    /// Row-major shape; matrices are (in, out), as in GPT-2's files.
+    pub shape: Vec<usize>,
+    /// The weights.
+    pub weight: Vec<f32>,
+    /// First moment, as long as the weights.
+    pub first_moment: Vec<f32>,
+    /// Second moment, as long as the weights.
+    pub second_moment: Vec<f32>,
+    /// Updates this parameter has had (its own count: a skipped layer's does not move when frozen).
+    pub updates: u64,
+}
+
+/// What one optimizer step is to do with the gradient at hand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpdateRule {
+    /// The learning rate of this step.
+    pub learning_rate: f64,
+    /// Decay rates of the moments.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay of matrices.
+    pub weight_decay: f64,
+    /// Factor on the gradient (clipping), at most 1.
+    pub gradient_scale: f64,
+    /// Whether inactive layers are updated as with a zero gradient instead of left alone.
+    pub zero_gradient_for_skipped: bool,
+}
 
 /// One AdamW update of a parameter; without a gradient, as with a gradient of zeros.
 pub fn adamw(p: &mut Parameter, gradient: Option<&[f32]>, rule: &UpdateRule) {

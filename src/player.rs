@@ -118,7 +118,8 @@ mod tests {
 
     fn recording() -> Vec<Stamped> {
         let path = "11".parse().unwrap();
-        let step = |i: u64| Event::Stepped { step: i, stage: 0, path, loss: 1.0, learning_rate: 0.1, gradient_norm: 1.0 };
+        let step =
+            |i: u64| Event::Stepped { step: i, stage: 0, path, loss: 1.0, learning_rate: 0.1, gradient_norm: 1.0 };
         let mut events: Vec<_> = (0..10).map(|i| Stamped { seq: i, us: i * 100_000, event: step(i) }).collect();
         events.push(Stamped { seq: 10, us: 60_000_000, event: Event::Applied { step: 10, command: Command::Stop } });
         events

@@ -55,7 +55,8 @@ impl Writer {
         let name = dir.join(FILE);
         let bytes = std::fs::read(&name).with_context(|| format!("reading {}", name.display()))?;
         let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-        let file = OpenOptions::new().append(true).open(&name).with_context(|| format!("opening {}", name.display()))?;
+        let file =
+            OpenOptions::new().append(true).open(&name).with_context(|| format!("opening {}", name.display()))?;
         file.set_len(whole as u64).with_context(|| format!("cutting {}", name.display()))?;
         Ok(Self { file, name })
     }
@@ -197,7 +198,11 @@ mod tests {
 
     #[test]
     fn a_resume_takes_back_the_lost_branch() {
-        let resumed = |seq, keep| Stamped { seq, us: 0, event: Event::Resumed { step: 0, keep, file: String::new(), damaged: Vec::new() } };
+        let resumed = |seq, keep| Stamped {
+            seq,
+            us: 0,
+            event: Event::Resumed { step: 0, keep, file: String::new(), damaged: Vec::new() },
+        };
         let events = [applied(0), applied(1), applied(2), resumed(1, 1), applied(2)];
         let held: Vec<u64> = effective(&events).iter().map(|s| s.seq).collect();
         assert_eq!(held, [0, 1, 2]);

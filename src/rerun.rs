@@ -101,7 +101,8 @@ impl Comparer {
         let events = recording::effective(recorded);
         let mut weights = HashMap::new();
         for stamped in &events {
-            if let Event::Saved { step, weights: sum, .. } | Event::Finished { step, weights: sum, .. } = &stamped.event {
+            if let Event::Saved { step, weights: sum, .. } | Event::Finished { step, weights: sum, .. } = &stamped.event
+            {
                 weights.insert(*step, sum.clone());
             }
         }
@@ -120,7 +121,9 @@ impl Comparer {
         if !is_compared(event) {
             return;
         }
-        let Some(expected) = self.expected.front() else { return };
+        let Some(expected) = self.expected.front() else {
+            return;
+        };
         if is_same(expected, event, self.closeness) {
             self.compared += 1;
             self.steps += u64::from(matches!(event, Event::Stepped { .. }));
@@ -178,7 +181,14 @@ fn is_same(a: &Event, b: &Event, closeness: Closeness) -> bool {
         }
         (
             Event::Stepped { step, stage, path, loss, learning_rate, gradient_norm },
-            Event::Stepped { step: step2, stage: stage2, path: path2, loss: loss2, learning_rate: rate2, gradient_norm: norm2 },
+            Event::Stepped {
+                step: step2,
+                stage: stage2,
+                path: path2,
+                loss: loss2,
+                learning_rate: rate2,
+                gradient_norm: norm2,
+            },
         ) => {
             (step, stage, path) == (step2, stage2, path2)
                 && near(*loss, *loss2)

@@ -35,10 +35,7 @@ pub struct Rng(ChaCha8Rng);
 /// The generator for `(seed, purpose, step, index)`.
 pub fn keyed(seed: u64, purpose: Purpose, step: u64, index: u64) -> Rng {
     let mut key = [0u8; 32];
-    for (bytes, word) in key
-        .chunks_exact_mut(8)
-        .zip([seed, purpose as u64, step, index])
-    {
+    for (bytes, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, step, index]) {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
     Rng(ChaCha8Rng::from_seed(key))
@@ -130,18 +127,12 @@ mod tests {
         let normals: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
         let mean = normals.iter().sum::<f64>() / f64::from(n);
         let variance = normals.iter().map(|x| x * x).sum::<f64>() / f64::from(n);
-        assert!(
-            mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");
         let uniform = (0..n).map(|_| rng.uniform()).sum::<f64>() / f64::from(n);
         assert!((uniform - 0.5).abs() < 0.01);
         let mut counts = [0; 5];
         (0..n).for_each(|_| counts[rng.below(5) as usize] += 1);
-        assert!(
-            counts.iter().all(|&c: &i32| (c - 8000).abs() < 350),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|&c: &i32| (c - 8000).abs() < 350), "{counts:?}");
     }
 
     #[test]
@@ -154,9 +145,6 @@ mod tests {
             assert_ne!(items[0], items[1]);
             items[..2].iter().for_each(|&i| counts[i] += 1);
         }
-        assert!(
-            counts.iter().all(|&c: &i32| (c - 2000).abs() < 150),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|&c: &i32| (c - 2000).abs() < 150), "{counts:?}");
     }
 }

@@ -29,7 +29,10 @@ impl RunDir {
             return match fs::create_dir(&dir) {
                 Ok(()) => Self::lock(dir),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                    bail!("the run {} exists already; choose another --name, or go on with --resume {name}", dir.display())
+                    bail!(
+                        "the run {} exists already; choose another --name, or go on with --resume {name}",
+                        dir.display()
+                    )
                 }
                 Err(e) => Err(e).with_context(|| format!("making the run's directory {}", dir.display())),
             };
@@ -40,7 +43,9 @@ impl RunDir {
             match fs::create_dir(&dir) {
                 Ok(()) => return Self::lock(dir),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(e).with_context(|| format!("making the run's directory {}", dir.display())),
+                Err(e) => {
+                    return Err(e).with_context(|| format!("making the run's directory {}", dir.display()));
+                }
             }
         }
         bail!("{} holds too many runs named {stem}", runs.display())

@@ -38,10 +38,7 @@ impl Schedule {
 
     /// The step in which a stage begins (0-based stage; one past the last gives the total).
     pub fn start(&self, stage: usize) -> u64 {
-        self.stages[..stage.min(self.stages.len())]
-            .iter()
-            .map(|stage| stage.steps)
-            .sum()
+        self.stages[..stage.min(self.stages.len())].iter().map(|stage| stage.steps).sum()
     }
 
     /// The index of the stage that `step` belongs to; from the total on, the last stage with any steps.
@@ -53,10 +50,7 @@ impl Schedule {
                 return index;
             }
         }
-        self.stages
-            .iter()
-            .rposition(|stage| stage.steps > 0)
-            .unwrap_or(0)
+        self.stages.iter().rposition(|stage| stage.steps > 0).unwrap_or(0)
     }
 
     /// The stage that `step` belongs to.
@@ -67,11 +61,7 @@ impl Schedule {
     /// The mean path length over all steps: layer FLOPs relative to full training are this over `layers` (PAPER.md's
     /// rule: layers only, all of equal cost).
     pub fn mean_path_length(&self) -> f64 {
-        let weighted: f64 = self
-            .stages
-            .iter()
-            .map(|s| s.steps as f64 * s.path_length as f64)
-            .sum();
+        let weighted: f64 = self.stages.iter().map(|s| s.steps as f64 * s.path_length as f64).sum();
         weighted / (self.total_steps() as f64).max(1.0)
     }
 
@@ -84,26 +74,13 @@ impl Schedule {
     ///
     /// # Errors
     /// A sentence saying why it can't be done.
-    pub fn set_path_length(
-        &mut self,
-        step: u64,
-        stage: usize,
-        path_length: usize,
-    ) -> Result<(), String> {
+    pub fn set_path_length(&mut self, step: u64, stage: usize, path_length: usize) -> Result<(), String> {
         let current = self.stage_at(step);
         let Some(row) = self.stages.get_mut(stage) else {
-            return Err(format!(
-                "there is no stage {}; the schedule has {}",
-                stage + 1,
-                self.stages.len()
-            ));
+            return Err(format!("there is no stage {}; the schedule has {}", stage + 1, self.stages.len()));
         };
         if stage < current {
-            return Err(format!(
-                "stage {} is over; the run is in stage {}",
-                stage + 1,
-                current + 1
-            ));
+            return Err(format!("stage {} is over; the run is in stage {}", stage + 1, current + 1));
         }
         let fixed = row.fixed.path_length().max(1);
         if path_length < fixed || path_length > self.layers {
@@ -123,8 +100,7 @@ impl Schedule {
     /// In the last stage.
     pub fn next_stage(&mut self, step: u64) -> Result<(), String> {
         let current = self.stage_at(step);
-        let Some(next) = (current + 1..self.stages.len()).find(|&s| self.stages[s].steps > 0)
-        else {
+        let Some(next) = (current + 1..self.stages.len()).find(|&s| self.stages[s].steps > 0) else {
             return Err(format!("stage {} is the last", current + 1));
         };
         let done = step - self.start(current);
@@ -147,19 +123,10 @@ impl Schedule {
         let done = step - self.start(current);
         let left = self.stages[current].steps - done;
         if left < 2 {
-            return Err(format!(
-                "stage {} has fewer than two steps left to go back in",
-                current + 1
-            ));
+            return Err(format!("stage {} has fewer than two steps left to go back in", current + 1));
         }
-        let back = Stage {
-            steps: left.div_ceil(2),
-            ..self.stages[before].clone()
-        };
-        let rest = Stage {
-            steps: left / 2,
-            ..self.stages[current].clone()
-        };
+        let back = Stage { steps: left.div_ceil(2), ..self.stages[before].clone() };
+        let rest = Stage { steps: left / 2, ..self.stages[current].clone() };
         self.stages[current].steps = done;
         self.stages.splice(current + 1..current + 1, [back, rest]);
         Ok(())
@@ -189,14 +156,7 @@ mod tests {
 
     fn schedule(layers: usize, rows: &[(u64, usize)]) -> Schedule {
         let fixed = LayerPath::from_layers(layers, [0, layers - 1]);
-        let stages = rows
-            .iter()
-            .map(|&(steps, path_length)| Stage {
-                steps,
-                path_length,
-                fixed,
-            })
-            .collect();
+        let stages = rows.iter().map(|&(steps, path_length)| Stage { steps, path_length, fixed }).collect();
         Schedule { layers, stages }
     }
 
@@ -209,27 +169,17 @@ mod tests {
             (12, vec![(100, 6), (200, 8), (300, 10), (400, 12)], 1.200),
             (24, vec![(100, 12), (100, 16), (100, 20), (100, 24)], 1.333),
             (24, vec![(100, 12), (200, 16), (300, 20), (400, 24)], 1.200),
-            (
-                24,
-                vec![(30, 24), (92, 12), (93, 16), (92, 20), (93, 24)],
-                1.301,
-            ),
+            (24, vec![(30, 24), (92, 12), (93, 16), (92, 20), (93, 24)], 1.301),
         ] {
             let got = schedule(layers, &rows).speed_up();
-            assert!(
-                (got - expected).abs() < 1e-3,
-                "{rows:?}: {got} != {expected}"
-            );
+            assert!((got - expected).abs() < 1e-3, "{rows:?}: {got} != {expected}");
         }
     }
 
     #[test]
     fn looks_up_the_stage_of_each_step() {
         let s = schedule(12, &[(3, 6), (0, 8), (2, 12)]);
-        assert_eq!(
-            (0..7).map(|step| s.stage_at(step)).collect::<Vec<_>>(),
-            [0, 0, 0, 2, 2, 2, 2]
-        );
+        assert_eq!((0..7).map(|step| s.stage_at(step)).collect::<Vec<_>>(), [0, 0, 0, 2, 2, 2, 2]);
         assert_eq!((s.start(0), s.start(2), s.start(3)), (0, 3, 5));
     }
 
@@ -237,10 +187,7 @@ mod tests {
     fn next_stage_hands_the_steps_left_to_the_next() {
         let mut s = schedule(12, &[(10, 6), (10, 12)]);
         s.next_stage(4).unwrap();
-        assert_eq!(
-            s.stages.iter().map(|s| s.steps).collect::<Vec<_>>(),
-            [4, 16]
-        );
+        assert_eq!(s.stages.iter().map(|s| s.steps).collect::<Vec<_>>(), [4, 16]);
         assert_eq!(s.lookup(4).path_length, 12);
         assert!(s.next_stage(5).unwrap_err().contains("stage 2 is the last"));
     }
@@ -261,22 +208,10 @@ mod tests {
         let mut s = schedule(12, &[(10, 6), (10, 12)]);
         s.set_path_length(3, 1, 9).unwrap();
         assert_eq!(s.stages[1].path_length, 9);
-        assert!(
-            s.set_path_length(12, 0, 7)
-                .unwrap_err()
-                .contains("stage 1 is over")
-        );
-        assert!(
-            s.set_path_length(12, 5, 7)
-                .unwrap_err()
-                .contains("no stage 6")
-        );
+        assert!(s.set_path_length(12, 0, 7).unwrap_err().contains("stage 1 is over"));
+        assert!(s.set_path_length(12, 5, 7).unwrap_err().contains("no stage 6"));
         for bad in [0, 1, 13] {
-            assert!(
-                s.set_path_length(12, 1, bad)
-                    .unwrap_err()
-                    .contains("between 2")
-            );
+            assert!(s.set_path_length(12, 1, bad).unwrap_err().contains("between 2"));
         }
     }
 

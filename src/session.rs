@@ -96,6 +96,10 @@ pub fn spawn(options: Options) -> Result<Session> {
             Err(panic) => (Cause::Error, format!("the trainer panicked: {}", panic_text(panic.as_ref()))),
         };
         tracing::error!("{reason}");
+        if let (Job::New(run), None) = (&options.job, &recorder.writer) {
+            // Nothing was trained or recorded: an empty run would only be in the way.
+            let _ = fs::remove_dir_all(run.path());
+        }
         recorder.fail(cause, reason);
     });
     Ok(Session { events, commands, thread: thread.context("starting the trainer thread")? })
@@ -167,7 +171,10 @@ fn resume(run: &RunDir, trainer: &mut Trainer, recorder: &mut Recorder, with_his
         && then.data_checksum != now.data_checksum
     {
         let (then, now) = (&then.data, now.data);
-        return Err(DataError::new(format!("the data or its tokenizer has changed since the run began: {then} then, {now} now")).into());
+        return Err(DataError::new(format!(
+            "the data or its tokenizer has changed since the run began: {then} then, {now} now"
+        ))
+        .into());
     }
     let found = checkpoint::newest(run.path()).map_err(|e| DataError::new(format!("{e:#}")))?;
     found.damaged.iter().for_each(|what| tracing::warn!("passed over: {what}"));
@@ -256,8 +263,12 @@ impl Recorder {
 
     /// The last event of a run that failed. It reaches the screen even where the recording can't take it.
     fn fail(&mut self, cause: Cause, reason: String) {
-        let event =
-            || Event::Failed { step: self.step, cause, reason: reason.clone(), last_checkpoint: self.last_checkpoint.clone() };
+        let event = || Event::Failed {
+            step: self.step,
+            cause,
+            reason: reason.clone(),
+            last_checkpoint: self.last_checkpoint.clone(),
+        };
         let failed = event();
         if let Err(error) = self.emit(failed.clone()) {
             tracing::error!("{error:#}");

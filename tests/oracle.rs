@@ -15,7 +15,17 @@ const LAYERS: usize = 4;
 
 fn model(architecture: Architecture, norm: Norm, residual: bool) -> ModelConfig {
     // A wide init makes every non-linearity matter.
-    ModelConfig { architecture, layers: LAYERS, width: 12, heads: 3, context: 7, mlp_ratio: 2, norm, residual, init_std: 0.3 }
+    ModelConfig {
+        architecture,
+        layers: LAYERS,
+        width: 12,
+        heads: 3,
+        context: 7,
+        mlp_ratio: 2,
+        norm,
+        residual,
+        init_std: 0.3,
+    }
 }
 
 /// Random tokens; causal: every position predicted, else about a third.
@@ -24,8 +34,9 @@ fn batch(seed: u64, architecture: Architecture, sequences: usize, context: usize
     let n = sequences * context;
     let inputs = (0..n).map(|_| rng.below(VOCABULARY as u64) as u32).collect();
     let is_causal = architecture == Architecture::Decoder;
-    let mut targets: Vec<i32> =
-        (0..n).map(|_| if is_causal || rng.happens(0.3) { rng.below(VOCABULARY as u64) as i32 } else { NO_TARGET }).collect();
+    let mut targets: Vec<i32> = (0..n)
+        .map(|_| if is_causal || rng.happens(0.3) { rng.below(VOCABULARY as u64) as i32 } else { NO_TARGET })
+        .collect();
     targets[n / 2] = 3;
     Batch { sequences, context, inputs, targets }
 }
@@ -96,8 +107,15 @@ fn active_layers_have_gradients_and_skipped_ones_none() {
             fast.gradient(&[batch(1, m.architecture, 3, 7)], path).unwrap();
             let gradients = fast.gradients().unwrap();
             for layer in 0..LAYERS {
-                let of_layer: Vec<_> = gradients.iter().filter(|(n, _)| n.starts_with(&format!("h.{layer}."))).collect();
-                let expected = if !path.is_active(layer) { 0 } else if m.norm == Norm::None { 8 } else { 12 };
+                let of_layer: Vec<_> =
+                    gradients.iter().filter(|(n, _)| n.starts_with(&format!("h.{layer}."))).collect();
+                let expected = if !path.is_active(layer) {
+                    0
+                } else if m.norm == Norm::None {
+                    8
+                } else {
+                    12
+                };
                 assert_eq!(of_layer.len(), expected, "layer {layer} of {path}");
                 for (name, gradient) in of_layer {
                     assert!(gradient.iter().any(|g| *g != 0.0), "{name} has a gradient of zeros on {path}");
@@ -127,7 +145,11 @@ fn gradients_match_finite_differences() {
         };
         let ((up, high), (down, low)) = (loss_at(2e-2), loss_at(-2e-2));
         let slope = (up - down) / (high - low);
-        assert!((slope - f64::from(gradient[element])).abs() < 3e-3 * slope.abs().max(0.02), "{name}: {slope} {}", gradient[element]);
+        assert!(
+            (slope - f64::from(gradient[element])).abs() < 3e-3 * slope.abs().max(0.02),
+            "{name}: {slope} {}",
+            gradient[element]
+        );
     }
 }
 

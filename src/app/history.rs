@@ -142,7 +142,16 @@ mod tests {
     fn memory_is_bounded_and_a_spike_stays() {
         let mut h = History::default();
         for step in 0..1_000_000u64 {
-            h.take(step, if step == 123_456 { 99.0 } else if step == 654_321 { -7.0 } else { 2.0 });
+            h.take(
+                step,
+                if step == 123_456 {
+                    99.0
+                } else if step == 654_321 {
+                    -7.0
+                } else {
+                    2.0
+                },
+            );
         }
         assert!(h.buckets().len() <= CAPACITY && h.buckets().len() >= CAPACITY / 2);
         let at = |step: u64| h.buckets().iter().rev().find(|b| b.step <= step).unwrap();

@@ -228,7 +228,15 @@ impl Run {
         self.started = Some(started.clone());
     }
 
-    fn enter(&mut self, step: u64, index: usize, path_length: usize, by_hand: bool, expected: &[f32], schedule: &Schedule) {
+    fn enter(
+        &mut self,
+        step: u64,
+        index: usize,
+        path_length: usize,
+        by_hand: bool,
+        expected: &[f32],
+        schedule: &Schedule,
+    ) {
         let visits = vec![0; schedule.layers];
         self.stage = StageNow { index, path_length, by_hand, expected: expected.to_vec(), steps: 0, visits };
         self.schedule = Some(schedule.clone());
@@ -290,7 +298,8 @@ impl Run {
                 self.say(step, From::You, "evaluated over path lengths".to_owned());
             }
             Why::Command | Why::Final | Why::Cadence => {
-                let each: Vec<String> = scores.iter().map(|s| format!("{}/{layers} {:.4}", s.path_length, s.loss)).collect();
+                let each: Vec<String> =
+                    scores.iter().map(|s| format!("{}/{layers} {:.4}", s.path_length, s.loss)).collect();
                 let from = if why == Why::Command { From::You } else { From::Run };
                 self.say(step, from, format!("evaluation  {}", each.join("  ")));
             }
@@ -366,7 +375,9 @@ impl Run {
 
     /// Whether a layer's visits in this stage lie outside three standard deviations of what is expected.
     pub fn is_off(&self, layer: usize) -> bool {
-        let (Some(&p), Some(&n)) = (self.stage.expected.get(layer), self.stage.visits.get(layer)) else { return false };
+        let (Some(&p), Some(&n)) = (self.stage.expected.get(layer), self.stage.visits.get(layer)) else {
+            return false;
+        };
         let (p, steps) = (f64::from(p), self.stage.steps as f64);
         let sigma = (steps * p * (1.0 - p)).sqrt();
         // Half a visit of grace: a share of 0 or 1 has no spread at all.
@@ -381,7 +392,9 @@ pub fn describe(command: Command) -> String {
         Command::Resume => "resume".to_owned(),
         Command::Step { steps: 1 } => "train one step".to_owned(),
         Command::Step { steps } => format!("train {steps} steps"),
-        Command::SetPathLength { stage, path_length } => format!("stage {}: path length {path_length}", stage + 1),
+        Command::SetPathLength { stage, path_length } => {
+            format!("stage {}: path length {path_length}", stage + 1)
+        }
         Command::NextStage => "next stage".to_owned(),
         Command::PreviousStage => "previous stage".to_owned(),
         Command::Evaluate => "evaluate the full model".to_owned(),

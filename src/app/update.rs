@@ -191,7 +191,8 @@ impl App {
             return vec![Request::Quit];
         }
         self.ui.is_leaving = true;
-        let is_second = self.ui.interrupted_us.replace(us).is_some_and(|before| us.saturating_sub(before) <= ABORT_WITHIN_US);
+        let is_second =
+            self.ui.interrupted_us.replace(us).is_some_and(|before| us.saturating_sub(before) <= ABORT_WITHIN_US);
         if is_second {
             return self.train(Command::Abort);
         }
@@ -264,7 +265,17 @@ mod tests {
         let fixed = LayerPath::from_layers(12, [0, 11]);
         let stages = [6, 8, 12].map(|path_length| Stage { steps: 10, path_length, fixed }).to_vec();
         let schedule = Schedule { layers: 12, stages };
-        event(&mut app, Event::StageEntered { step: 0, stage: 0, path_length: 6, by_hand: false, expected: vec![0.5; 12], schedule });
+        event(
+            &mut app,
+            Event::StageEntered {
+                step: 0,
+                stage: 0,
+                path_length: 6,
+                by_hand: false,
+                expected: vec![0.5; 12],
+                schedule,
+            },
+        );
         app
     }
 

@@ -44,19 +44,13 @@ struct Found(Vec<Problem>);
 
 impl Found {
     fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem {
-            key: key.into(),
-            message: message.into(),
-        });
+        self.0.push(Problem { key: key.into(), message: message.into() });
     }
 
     fn within<T: PartialOrd + fmt::Display>(&mut self, key: &str, value: T, low: T, high: T) {
         // Written so that a NaN is refused too.
         if !(value >= low && value <= high) {
-            self.add(
-                key,
-                format!("must lie between {low} and {high}, not {value}"),
-            );
+            self.add(key, format!("must lie between {low} and {high}, not {value}"));
         }
     }
 
@@ -76,20 +70,14 @@ fn check_model(config: &RunConfig, found: &mut Found) {
     found.within("model.mlp_ratio", m.mlp_ratio, 1, 64);
     found.positive("model.init_std", m.init_std);
     if m.heads > 0 && !m.width.is_multiple_of(m.heads) {
-        found.add(
-            "model.heads",
-            format!("must divide model.width ({}); {} doesn't", m.width, m.heads),
-        );
+        found.add("model.heads", format!("must divide model.width ({}); {} doesn't", m.width, m.heads));
     }
 }
 
 fn check_data(config: &RunConfig, found: &mut Found) {
     let d = &config.data;
     if d.source == Source::Text && d.path.is_empty() {
-        found.add(
-            "data.path",
-            "must name a text file or a folder when data.source is \"text\" (or use --data)",
-        );
+        found.add("data.path", "must name a text file or a folder when data.source is \"text\" (or use --data)");
     }
     if d.source == Source::Stories && !d.path.is_empty() {
         found.add("data.path", "goes with data.source = \"text\" only");
@@ -98,17 +86,11 @@ fn check_data(config: &RunConfig, found: &mut Found) {
     if !(d.validation_share > 0.0 && d.validation_share < 1.0) {
         found.add(
             "data.validation_share",
-            format!(
-                "must lie between 0 and 1, both excluded, not {}",
-                d.validation_share
-            ),
+            format!("must lie between 0 and 1, both excluded, not {}", d.validation_share),
         );
     }
     if d.tokenizer.is_empty() {
-        found.add(
-            "data.tokenizer",
-            "must be bytes, bpe, wordpiece or the name of a tokenizer.json",
-        );
+        found.add("data.tokenizer", "must be bytes, bpe, wordpiece or the name of a tokenizer.json");
     }
     let o = &config.objective;
     let fits = match o.name.as_str() {
@@ -118,19 +100,10 @@ fn check_data(config: &RunConfig, found: &mut Found) {
         _ => None,
     };
     if fits.is_some_and(|a| a != config.model.architecture) {
-        found.add(
-            "objective.name",
-            format!("`{}` needs the other model.architecture", o.name),
-        );
+        found.add("objective.name", format!("`{}` needs the other model.architecture", o.name));
     }
     if !(o.mask_share > 0.0 && o.mask_share < 1.0) {
-        found.add(
-            "objective.mask_share",
-            format!(
-                "must lie between 0 and 1, both excluded, not {}",
-                o.mask_share
-            ),
-        );
+        found.add("objective.mask_share", format!("must lie between 0 and 1, both excluded, not {}", o.mask_share));
     }
 }
 
@@ -141,21 +114,13 @@ fn check_training(config: &RunConfig, found: &mut Found) {
     found.within("train.accumulate", t.accumulate, 1, 1 << 16);
     found.within("train.threads", t.threads, 0, 1024);
     let number = t.device.strip_prefix("cuda:").map(str::parse::<usize>);
-    if !(matches!(t.device.as_str(), "auto" | "cpu" | "cuda" | "metal")
-        || matches!(number, Some(Ok(_))))
-    {
-        found.add(
-            "train.device",
-            format!("must be auto, cpu, metal, cuda or cuda:N, not {}", t.device),
-        );
+    if !(matches!(t.device.as_str(), "auto" | "cpu" | "cuda" | "metal") || matches!(number, Some(Ok(_)))) {
+        found.add("train.device", format!("must be auto, cpu, metal, cuda or cuda:N, not {}", t.device));
     }
     if t.engine == EngineName::Fast && !matches!(t.device.as_str(), "auto" | "cpu") {
         found.add(
             "train.device",
-            format!(
-                "`{}` needs train.engine = \"reference\"; the fast engine runs on the cpu",
-                t.device
-            ),
+            format!("`{}` needs train.engine = \"reference\"; the fast engine runs on the cpu", t.device),
         );
     }
     let o = &config.optimizer;
@@ -163,10 +128,7 @@ fn check_training(config: &RunConfig, found: &mut Found) {
     found.within("optimizer.final_ratio", o.final_ratio, 0.0, 1.0);
     for beta in o.betas {
         if !(0.0..1.0).contains(&beta) {
-            found.add(
-                "optimizer.betas",
-                format!("must lie between 0 and 1, 1 excluded; {beta} doesn't"),
-            );
+            found.add("optimizer.betas", format!("must lie between 0 and 1, 1 excluded; {beta} doesn't"));
         }
     }
     found.positive("optimizer.epsilon", o.epsilon);
@@ -174,12 +136,7 @@ fn check_training(config: &RunConfig, found: &mut Found) {
     found.within("optimizer.clip", o.clip, 0.0, 1e9);
     let e = &config.evaluation;
     found.within("evaluation.batches", e.batches, 1, 1 << 20);
-    found.within(
-        "evaluation.transition_batches",
-        e.transition_batches,
-        1,
-        e.batches.max(1),
-    );
+    found.within("evaluation.transition_batches", e.transition_batches, 1, e.batches.max(1));
     found.within("checkpoint.keep", config.checkpoint.keep, 1, 1 << 20);
 }
 
@@ -190,20 +147,14 @@ fn check_stages(config: &RunConfig, found: &mut Found) {
         if stage.path_length < 1 || stage.path_length > layers {
             found.add(
                 key("path_length"),
-                format!(
-                    "must lie between 1 and model.layers ({layers}), not {}",
-                    stage.path_length
-                ),
+                format!("must lie between 1 and model.layers ({layers}), not {}", stage.path_length),
             );
         }
         if stage.steps == Some(0) {
             found.add(key("steps"), "must be at least 1, not 0");
         }
         if !(stage.share > 0.0 && stage.share.is_finite()) {
-            found.add(
-                key("share"),
-                format!("must be a positive number, not {}", stage.share),
-            );
+            found.add(key("share"), format!("must be a positive number, not {}", stage.share));
         }
     }
     let lists = config
@@ -211,12 +162,15 @@ fn check_stages(config: &RunConfig, found: &mut Found) {
         .iter()
         .enumerate()
         .filter_map(|(i, s)| Some((format!("stage[{}].fixed", i + 1), s.fixed.as_ref()?)));
-    for (key, numbers) in
-        std::iter::once(("method.fixed".to_owned(), &config.method.fixed)).chain(lists)
-    {
+    for (key, numbers) in std::iter::once(("method.fixed".to_owned(), &config.method.fixed)).chain(lists) {
         for &number in numbers {
             if layer_number(layers, number).is_none() {
-                found.add(&key, format!("names layer {number}; layers are 1..{layers} from the input, -1..-{layers} from the output"));
+                found.add(
+                    &key,
+                    format!(
+                        "names layer {number}; layers are 1..{layers} from the input, -1..-{layers} from the output"
+                    ),
+                );
             }
         }
     }
@@ -226,31 +180,19 @@ fn check_stages(config: &RunConfig, found: &mut Found) {
     let taken: u64 = config.stage.iter().filter_map(|s| s.steps).sum();
     let all_taken = config.stage.iter().all(|s| s.steps.is_some());
     if taken > config.train.steps || (all_taken && taken != config.train.steps) {
-        found.add(
-            "stage",
-            format!(
-                "steps add up to {taken}, but train.steps is {}",
-                config.train.steps
-            ),
-        );
+        found.add("stage", format!("steps add up to {taken}, but train.steps is {}", config.train.steps));
         return;
     }
     let schedule = config.schedule();
     for (i, stage) in schedule.stages.iter().enumerate() {
         if stage.steps == 0 {
-            found.add(
-                format!("stage[{}]", i + 1),
-                "gets zero steps; raise its share or train.steps",
-            );
+            found.add(format!("stage[{}]", i + 1), "gets zero steps; raise its share or train.steps");
         }
         let fixed = stage.fixed.path_length();
         if stage.path_length < fixed {
             found.add(
                 format!("stage[{}].path_length", i + 1),
-                format!(
-                    "must be at least {fixed}, the number of its fixed layers, not {}",
-                    stage.path_length
-                ),
+                format!("must be at least {fixed}, the number of its fixed layers, not {}", stage.path_length),
             );
         }
     }
@@ -258,7 +200,11 @@ fn check_stages(config: &RunConfig, found: &mut Found) {
 
 fn check_method(config: &RunConfig, found: &mut Found) {
     match method::find(&config.method.name) {
-        Ok(method) => found.0.extend(method.check(&config.schedule())),
+        Ok(method) => {
+            for (stage, message) in method.check(&config.schedule()) {
+                found.add(format!("stage[{}].path_length", stage + 1), message);
+            }
+        }
         Err(message) => found.add("method.name", message),
     }
 }
@@ -275,12 +221,7 @@ mod tests {
     }
 
     fn stage(path_length: usize) -> super::super::StageConfig {
-        super::super::StageConfig {
-            path_length,
-            share: 1.0,
-            steps: None,
-            fixed: None,
-        }
+        super::super::StageConfig { path_length, share: 1.0, steps: None, fixed: None }
     }
 
     #[test]
@@ -295,55 +236,25 @@ mod tests {
         assert_eq!(keys(|c| c.model.heads = 5), ["model.heads"]);
         assert_eq!(keys(|c| c.model.init_std = f64::NAN), ["model.init_std"]);
         assert_eq!(keys(|c| c.data.source = Source::Text), ["data.path"]);
-        assert_eq!(
-            keys(|c| c.train.steps = 0),
-            ["train.steps", "optimizer.warmup"]
-        );
-        assert_eq!(
-            keys(|c| c.train.device = "gpu".into()),
-            ["train.device", "train.device"]
-        );
-        assert_eq!(
-            keys(|c| c.optimizer.learning_rate = -1.0),
-            ["optimizer.learning_rate"]
-        );
-        assert_eq!(
-            keys(|c| c.optimizer.betas = [1.0, 0.5]),
-            ["optimizer.betas"]
-        );
+        assert_eq!(keys(|c| c.train.steps = 0), ["train.steps", "optimizer.warmup"]);
+        assert_eq!(keys(|c| c.train.device = "gpu".into()), ["train.device", "train.device"]);
+        assert_eq!(keys(|c| c.optimizer.learning_rate = -1.0), ["optimizer.learning_rate"]);
+        assert_eq!(keys(|c| c.optimizer.betas = [1.0, 0.5]), ["optimizer.betas"]);
         assert_eq!(keys(|c| c.method.name = "drop".into()), ["method.name"]);
         assert_eq!(keys(|c| c.method.fixed = vec![13]), ["method.fixed"]);
-        assert_eq!(
-            keys(|c| c.objective.name = "mlm".into()),
-            ["objective.name"]
-        );
+        assert_eq!(keys(|c| c.objective.name = "mlm".into()), ["objective.name"]);
     }
 
     #[test]
     fn impossible_schedules_are_refused() {
-        assert_eq!(
-            keys(|c| c.stage = vec![stage(13)]),
-            ["stage[1].path_length"]
-        );
+        assert_eq!(keys(|c| c.stage = vec![stage(13)]), ["stage[1].path_length"]);
         assert_eq!(keys(|c| c.stage = vec![stage(1)]), ["stage[1].path_length"]);
+        assert_eq!(keys(|c| c.stage = vec![stage(8), stage(6)]), ["stage[2].path_length"]);
         assert_eq!(
-            keys(|c| c.stage = vec![stage(8), stage(6)]),
-            ["stage[2].path_length"]
-        );
-        assert_eq!(
-            keys(|c| c.stage = vec![super::super::StageConfig {
-                steps: Some(0),
-                ..stage(6)
-            }]),
+            keys(|c| c.stage = vec![super::super::StageConfig { steps: Some(0), ..stage(6) }]),
             ["stage[1].steps"]
         );
-        assert_eq!(
-            keys(|c| c.stage = vec![super::super::StageConfig {
-                steps: Some(7),
-                ..stage(12)
-            }]),
-            ["stage"]
-        );
+        assert_eq!(keys(|c| c.stage = vec![super::super::StageConfig { steps: Some(7), ..stage(12) }]), ["stage"]);
         let more_stages_than_steps = |c: &mut RunConfig| {
             c.train.steps = 2;
             c.stage = vec![stage(6), stage(8), stage(12)];

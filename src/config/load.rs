@@ -30,10 +30,7 @@ impl std::error::Error for ConfigError {}
 
 impl ConfigError {
     fn new(origin: &str, problem: impl Into<String>) -> Self {
-        Self {
-            origin: origin.to_owned(),
-            problems: vec![problem.into()],
-        }
+        Self { origin: origin.to_owned(), problems: vec![problem.into()] }
     }
 }
 
@@ -54,8 +51,7 @@ pub fn load(name: &str, sets: &[String]) -> Result<RunConfig, ConfigError> {
             ),
         ));
     }
-    let text = std::fs::read_to_string(name)
-        .map_err(|e| ConfigError::new(name, format!("can't be read: {e}")))?;
+    let text = std::fs::read_to_string(name).map_err(|e| ConfigError::new(name, format!("can't be read: {e}")))?;
     parse(name, &text, sets)
 }
 
@@ -64,49 +60,28 @@ pub fn load(name: &str, sets: &[String]) -> Result<RunConfig, ConfigError> {
 /// # Errors
 /// As [`load`].
 pub fn parse(origin: &str, text: &str, sets: &[String]) -> Result<RunConfig, ConfigError> {
-    let mut table: Table = text
-        .parse()
-        .map_err(|e: toml::de::Error| ConfigError::new(origin, one_line(&e.to_string())))?;
+    let mut table: Table =
+        text.parse().map_err(|e: toml::de::Error| ConfigError::new(origin, one_line(&e.to_string())))?;
     for set in sets {
         apply(&mut table, set).map_err(|problem| ConfigError::new("--set", problem))?;
     }
-    let config = RunConfig::deserialize(table)
-        .map_err(|e| ConfigError::new(origin, one_line(&e.to_string())))?;
+    let config = RunConfig::deserialize(table).map_err(|e| ConfigError::new(origin, one_line(&e.to_string())))?;
     let problems: Vec<String> = check(&config).iter().map(Problem::to_string).collect();
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        Err(ConfigError {
-            origin: origin.to_owned(),
-            problems,
-        })
-    }
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError { origin: origin.to_owned(), problems }) }
 }
 
 /// Puts one `KEY=VALUE` into the table. The value is TOML; what is no TOML value is taken as a string.
 fn apply(table: &mut Table, set: &str) -> Result<(), String> {
-    let (key, text) = set
-        .split_once('=')
-        .ok_or_else(|| format!("`{set}` must have the form KEY=VALUE"))?;
+    let (key, text) = set.split_once('=').ok_or_else(|| format!("`{set}` must have the form KEY=VALUE"))?;
     let (key, text) = (key.trim(), text.trim());
-    let value = format!("v = {text}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut t| t.remove("v"));
+    let value = format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
     let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
     let mut parts: Vec<&str> = key.split('.').collect();
-    let last = parts
-        .pop()
-        .filter(|k| !k.is_empty())
-        .ok_or_else(|| format!("`{set}` has no key"))?;
+    let last = parts.pop().filter(|k| !k.is_empty()).ok_or_else(|| format!("`{set}` has no key"))?;
     let mut table = table;
     for part in parts {
-        let entry = table
-            .entry(part)
-            .or_insert_with(|| Value::Table(Table::new()));
-        table = entry
-            .as_table_mut()
-            .ok_or_else(|| format!("`{key}`: `{part}` is no section"))?;
+        let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        table = entry.as_table_mut().ok_or_else(|| format!("`{key}`: `{part}` is no section"))?;
     }
     table.insert(last.to_owned(), value);
     Ok(())
@@ -114,12 +89,7 @@ fn apply(table: &mut Table, set: &str) -> Result<(), String> {
 
 /// A parser's message of several lines as one.
 fn one_line(message: &str) -> String {
-    message
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    message.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -143,29 +113,13 @@ mod tests {
             ]),
         )
         .unwrap();
-        assert_eq!(
-            (config.seed, config.train.steps, config.train.batch),
-            (3, 50, 4)
-        );
-        assert_eq!(
-            config
-                .schedule()
-                .stages
-                .iter()
-                .map(|s| s.steps)
-                .collect::<Vec<_>>(),
-            [17, 33]
-        );
+        assert_eq!((config.seed, config.train.steps, config.train.batch), (3, 50, 4));
+        assert_eq!(config.schedule().stages.iter().map(|s| s.steps).collect::<Vec<_>>(), [17, 33]);
     }
 
     #[test]
     fn a_config_written_out_reads_back_equal() {
-        let config = parse(
-            "t",
-            "seed = 3\n[[stage]]\npath_length = 6\n[[stage]]\npath_length = 12",
-            &[],
-        )
-        .unwrap();
+        let config = parse("t", "seed = 3\n[[stage]]\npath_length = 6\n[[stage]]\npath_length = 12", &[]).unwrap();
         assert_eq!(parse("t", &config.to_toml(), &[]).unwrap(), config);
     }
 
@@ -181,20 +135,12 @@ mod tests {
             ("seed = [", "seed=1", "line 1"),
         ] {
             let error = parse("t", text, &sets(&[set])).unwrap_err().to_string();
-            assert!(
-                error.contains(expected) && !error.contains('\n'),
-                "{text} {set}: {error}"
-            );
+            assert!(error.contains(expected) && !error.contains('\n'), "{text} {set}: {error}");
         }
     }
 
     #[test]
     fn an_unknown_config_is_told_the_shipped_ones() {
-        assert!(
-            load("quickstar", &[])
-                .unwrap_err()
-                .to_string()
-                .contains("quickstart")
-        );
+        assert!(load("quickstar", &[]).unwrap_err().to_string().contains("quickstart"));
     }
 }

@@ -10,6 +10,8 @@ pub mod shipped;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::method::Sampling;
+
 use crate::layer_path::LayerPath;
 use crate::schedule::{Schedule, Stage, divide};
 
@@ -158,10 +160,7 @@ pub struct ObjectiveConfig {
 
 impl Default for ObjectiveConfig {
     fn default() -> Self {
-        Self {
-            name: "causal".to_owned(),
-            mask_share: 0.15,
-        }
+        Self { name: "causal".to_owned(), mask_share: 0.15 }
     }
 }
 
@@ -177,23 +176,9 @@ pub struct MethodConfig {
     pub fixed: Vec<i64>,
 }
 
-/// Whether a step's path length is exact or expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sampling {
-    /// Exactly the stage's path length in every step.
-    Exact,
-    /// Each layer by itself, so that the length is right on average (the paper's Definition 2).
-    Bernoulli,
-}
-
 impl Default for MethodConfig {
     fn default() -> Self {
-        Self {
-            name: "raptr".to_owned(),
-            sampling: Sampling::Exact,
-            fixed: vec![1, -1],
-        }
+        Self { name: "raptr".to_owned(), sampling: Sampling::Exact, fixed: vec![1, -1] }
     }
 }
 
@@ -227,14 +212,7 @@ pub enum EngineName {
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self {
-            steps: 1000,
-            batch: 16,
-            accumulate: 1,
-            engine: EngineName::Fast,
-            device: "auto".to_owned(),
-            threads: 0,
-        }
+        Self { steps: 1000, batch: 16, accumulate: 1, engine: EngineName::Fast, device: "auto".to_owned(), threads: 0 }
     }
 }
 
@@ -316,12 +294,7 @@ pub struct EvaluationConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self {
-            every: 100,
-            batches: 8,
-            transition_batches: 4,
-            transition_window: 64,
-        }
+        Self { every: 100, batches: 8, transition_batches: 4, transition_window: 64 }
     }
 }
 
@@ -337,10 +310,7 @@ pub struct CheckpointConfig {
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        Self {
-            every: 500,
-            keep: 2,
-        }
+        Self { every: 500, keep: 2 }
     }
 }
 
@@ -372,32 +342,17 @@ impl RunConfig {
         let layers = self.model.layers;
         if self.stage.is_empty() {
             let fixed = fixed_layers(layers, &self.method.fixed);
-            return Schedule {
-                layers,
-                stages: vec![Stage {
-                    steps: self.train.steps,
-                    path_length: layers,
-                    fixed,
-                }],
-            };
+            return Schedule { layers, stages: vec![Stage { steps: self.train.steps, path_length: layers, fixed }] };
         }
         let taken: u64 = self.stage.iter().filter_map(|s| s.steps).sum();
-        let shares: Vec<f64> = self
-            .stage
-            .iter()
-            .filter(|s| s.steps.is_none())
-            .map(|s| s.share)
-            .collect();
+        let shares: Vec<f64> = self.stage.iter().filter(|s| s.steps.is_none()).map(|s| s.share).collect();
         let mut divided = divide(self.train.steps.saturating_sub(taken), &shares).into_iter();
         let stages = self.stage.iter().map(|s| Stage {
             steps: s.steps.or_else(|| divided.next()).unwrap_or(0),
             path_length: s.path_length,
             fixed: fixed_layers(layers, s.fixed.as_ref().unwrap_or(&self.method.fixed)),
         });
-        Schedule {
-            layers,
-            stages: stages.collect(),
-        }
+        Schedule { layers, stages: stages.collect() }
     }
 
     /// The config as TOML, every key written out: what a run's directory and its recording keep.
@@ -409,20 +364,11 @@ impl RunConfig {
 
 /// The layer (0-based) that a number in a config names: from 1 at the input, from -1 at the output.
 pub fn layer_number(layers: usize, number: i64) -> Option<usize> {
-    let index = if number > 0 {
-        number - 1
-    } else {
-        layers as i64 + number
-    };
-    usize::try_from(index)
-        .ok()
-        .filter(|&index| number != 0 && index < layers)
+    let index = if number > 0 { number - 1 } else { layers as i64 + number };
+    usize::try_from(index).ok().filter(|&index| number != 0 && index < layers)
 }
 
 /// The set that a config's list of layer numbers names; numbers of layers that don't exist are left out.
 fn fixed_layers(layers: usize, numbers: &[i64]) -> LayerPath {
-    LayerPath::from_layers(
-        layers,
-        numbers.iter().filter_map(|&n| layer_number(layers, n)),
-    )
+    LayerPath::from_layers(layers, numbers.iter().filter_map(|&n| layer_number(layers, n)))
 }

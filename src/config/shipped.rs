@@ -14,10 +14,7 @@ pub static SHIPPED: &[(&str, &str)] = &[
 
 /// The text of a shipped config.
 pub fn find(name: &str) -> Option<&'static str> {
-    SHIPPED
-        .iter()
-        .find(|(n, _)| *n == name)
-        .map(|(_, text)| *text)
+    SHIPPED.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
 }
 
 /// The names, in the order of the table.
@@ -27,9 +24,5 @@ pub fn names() -> Vec<&'static str> {
 
 /// The first comment line of a config: what it is for.
 pub fn about(text: &str) -> &str {
-    text.lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches('#')
-        .trim()
+    text.lines().next().unwrap_or_default().trim_start_matches('#').trim()
 }

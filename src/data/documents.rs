@@ -133,7 +133,8 @@ pub fn each(files: &[PathBuf], size: usize, take: &mut dyn FnMut(String, u64) ->
     let count = Rc::new(Cell::new(0));
     for file in files {
         let bad = |line: usize, why: String| DataError::new(format!("{}, line {line}: {why}", file.display()));
-        let mut reader = open(file, &count).map_err(|e| DataError::new(format!("{} can't be read: {e}", file.display())))?;
+        let mut reader =
+            open(file, &count).map_err(|e| DataError::new(format!("{} can't be read: {e}", file.display())))?;
         let is_jsonl = ending(file) == Some("jsonl");
         let (mut text, mut line, mut number) = (String::new(), Vec::new(), 0);
         loop {
@@ -143,7 +144,8 @@ pub fn each(files: &[PathBuf], size: usize, take: &mut dyn FnMut(String, u64) ->
             if n == 0 {
                 break;
             }
-            let utf8 = std::str::from_utf8(&line).map_err(|e| bad(number, format!("not UTF-8 at byte {} of the line", e.valid_up_to() + 1)))?;
+            let utf8 = std::str::from_utf8(&line)
+                .map_err(|e| bad(number, format!("not UTF-8 at byte {} of the line", e.valid_up_to() + 1)))?;
             let utf8 = if number == 1 { utf8.trim_start_matches('\u{feff}') } else { utf8 };
             let is_blank = utf8.trim().is_empty();
             if is_jsonl {

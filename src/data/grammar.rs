@@ -30,26 +30,29 @@ pub static CLASSES: &[(&str, &[&str])] = &[
     ),
     (
         "kind",
-        &[
-            "fox", "bear", "mouse", "owl", "rabbit", "hedgehog", "cat", "goose", "otter", "badger", "frog", "squirrel",
-        ],
+        &["fox", "bear", "mouse", "owl", "rabbit", "hedgehog", "cat", "goose", "otter", "badger", "frog", "squirrel"],
     ),
     (
         "mood",
         &[
-            "small", "brave", "curious", "quiet", "clever", "sleepy", "cheerful", "shy", "gentle", "old", "young", "wild",
+            "small", "brave", "curious", "quiet", "clever", "sleepy", "cheerful", "shy", "gentle", "old", "young",
+            "wild",
         ],
     ),
-    (
-        "thing",
-        &["ball", "lantern", "book", "kite", "drum", "boat", "hat", "key", "bell", "basket", "whistle", "coin"],
-    ),
+    ("thing", &["ball", "lantern", "book", "kite", "drum", "boat", "hat", "key", "bell", "basket", "whistle", "coin"]),
     ("colour", &["red", "blue", "golden", "green", "silver", "white", "brown", "purple"]),
     (
         "place",
         &["river", "forest", "hill", "garden", "bridge", "meadow", "well", "mill", "lake", "barn", "road", "tower"],
     ),
     ("time", &["morning", "evening", "winter", "summer", "autumn", "spring", "night", "afternoon"]),
+    (
+        "how",
+        &[
+            "slowly", "quickly", "softly", "gladly", "bravely", "quietly", "carefully", "sadly", "proudly", "kindly",
+            "suddenly", "patiently",
+        ],
+    ),
     ("end", &["happy", "proud", "tired", "glad", "calm", "merry"]),
 ];
 
@@ -64,59 +67,56 @@ pub static PARTS: &[Part] = &[
     },
     Part {
         sentences: &[
-            (0.5, "{=a} had a {colour:c} {thing:t} ."),
-            (0.3, "{=a.he} loved a {colour:c} {thing:t} more than anything ."),
-            (0.2, "the {=k} kept a {colour:c} {thing:t} under the bed ."),
+            (0.5, "{=a} had a {mood} brother and a {colour:c} {thing:t} ."),
+            (0.3, "{=a.he} {how} guarded a {colour:c} {thing:t} near the {place} ."),
+            (0.2, "the {=k} {how} kept a {colour:c} {thing:t} under the bed ."),
         ],
         next: &[(2, 0.7), (3, 0.3)],
     },
     Part {
         sentences: &[
-            (0.7, "{=a.he} had a friend named {name:b!a} ."),
-            (0.3, "{name:b!a} was the best friend of the {=k} ."),
+            (0.7, "{=a.he} had a {mood} friend named {name:b!a} ."),
+            (0.3, "{name:b!a} the {mood} {kind} was the best friend of the {=k} ."),
         ],
         next: &[(4, 1.0)],
     },
     Part {
         sentences: &[
-            (0.6, "one {time} {=a} lost the {=c} {=t} near the {place:p} ."),
-            (0.4, "one {time} the {=t} fell into the water by the {place:p} ."),
+            (0.6, "one {mood} {time} {=a} lost the {=c} {=t} near the {place:p} ."),
+            (0.4, "one {time} the {=t} {how} fell into the water by the {place:p} ."),
         ],
         next: &[(5, 0.5), (6, 0.5)],
     },
     Part {
         sentences: &[
-            (0.5, "one {time} {=a} and {=b} took the {=c} {=t} to the {place:p} ."),
+            (0.5, "one {time} {=a} and {=b} {how} took the {=c} {=t} to the {place:p} ."),
             (0.5, "on a {mood} {time} {=b} hid the {=t} behind the {place:p} ."),
         ],
         next: &[(5, 0.6), (7, 0.4)],
     },
     Part {
         sentences: &[
-            (0.5, "{=a.he} looked for it all day long ."),
-            (0.5, "the {=k} went back to the {=p} to find it ."),
+            (0.5, "{=a.he} {how} looked for it all day long ."),
+            (0.5, "the {=k} {how} went back to the {=p} to find it ."),
         ],
         next: &[(6, 0.8), (8, 0.2)],
     },
     Part {
         sentences: &[
-            (0.5, "at last {=a} found the {=c} {=t} at the {=p} ."),
+            (0.5, "at last {=a} {how} found the {=c} {=t} at the {=p} ."),
             (0.5, "there was the {=t} , as {=c} as before ."),
         ],
         next: &[(8, 1.0)],
     },
     Part {
         sentences: &[
-            (0.5, "{=b} gave the {=t} back to {=a} ."),
-            (0.5, "{=a} and {=b} laughed until the {time} was over ."),
+            (0.5, "{=b} {how} gave the {=t} back to {=a} ."),
+            (0.5, "{=a} and {=b} {how} laughed until the {time} was over ."),
         ],
         next: &[(8, 1.0)],
     },
     Part {
-        sentences: &[
-            (0.5, "and {=a} was {end} ."),
-            (0.5, "so the {=k} went home , {end} and warm ."),
-        ],
+        sentences: &[(0.5, "and {=a} was {end} ."), (0.5, "so the {=k} {how} went home , {end} and warm .")],
         next: &[(9, 1.0)],
     },
     Part { sentences: &[(1.0, END)], next: &[(0, 1.0)] },
@@ -237,7 +237,9 @@ impl Grammar {
     }
 
     fn slot_entropy(&self, slot: Slot) -> f64 {
-        let Slot::Draw { class, other, .. } = slot else { return 0.0 };
+        let Slot::Draw { class, other, .. } = slot else {
+            return 0.0;
+        };
         let all = || self.weights[class].iter().copied();
         if other.is_none() {
             return entropy(all());

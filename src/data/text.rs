@@ -48,11 +48,8 @@ impl Plan {
     fn new(config: &RunConfig) -> Result<(Self, usize)> {
         let d = &config.data;
         let (train, others) = documents::files(Path::new(&d.path))?;
-        let validation = if d.validation_path.is_empty() {
-            Vec::new()
-        } else {
-            documents::files(Path::new(&d.validation_path))?.0
-        };
+        let validation =
+            if d.validation_path.is_empty() { Vec::new() } else { documents::files(Path::new(&d.validation_path))?.0 };
         let size = |file: &PathBuf| fs::metadata(file).map_or(0, |m| m.len());
         let train_bytes: u64 = train.iter().map(size).sum();
         let bytes = train_bytes + validation.iter().map(size).sum::<u64>();
@@ -137,7 +134,8 @@ fn cache_dir(configured: &str) -> Result<PathBuf> {
     if !configured.is_empty() {
         return Ok(PathBuf::from(configured));
     }
-    let base = etcetera::choose_base_strategy().context("finding the user's cache directory; set data.cache instead")?;
+    let base =
+        etcetera::choose_base_strategy().context("finding the user's cache directory; set data.cache instead")?;
     Ok(base.cache_dir().join("raptr-tui").join("tokens"))
 }
 
@@ -305,7 +303,8 @@ mod tests {
     fn corpus_dir() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("text")).unwrap();
-        let paragraph = |i: usize| format!("Paragraph number {i} tells of the sea, the ship and the {}th whale.\n\n", i * 7 % 31);
+        let paragraph =
+            |i: usize| format!("Paragraph number {i} tells of the sea, the ship and the {}th whale.\n\n", i * 7 % 31);
         for (name, range) in [("a.txt", 0..300), ("b.md", 300..500)] {
             fs::write(dir.path().join("text").join(name), range.map(paragraph).collect::<String>()).unwrap();
         }
@@ -389,7 +388,9 @@ mod tests {
         assert!(error.is::<DataError>() && error.to_string().contains("one sequence needs 100001"), "{error}");
         let error = Text::open(&config(dir.path(), "bpe"), &mut |_| ControlFlow::Break(())).err().unwrap();
         assert!(error.is::<super::super::Interrupted>());
-        let left = fs::read_dir(&c.data.cache).unwrap().filter(|e| e.as_ref().unwrap().path().to_string_lossy().contains("unfinished"));
+        let left = fs::read_dir(&c.data.cache)
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().path().to_string_lossy().contains("unfinished"));
         assert_eq!(left.count(), 0);
     }
 }

@@ -53,7 +53,9 @@ impl Writer {
     pub fn write(&mut self, tokens: &[u32]) -> Result<()> {
         self.count += tokens.len() as u64;
         let mut put = |bytes: &[u8]| self.out.write_all(bytes);
-        let written = tokens.iter().try_for_each(|&t| if self.width == 2 { put(&(t as u16).to_le_bytes()) } else { put(&t.to_le_bytes()) });
+        let written = tokens
+            .iter()
+            .try_for_each(|&t| if self.width == 2 { put(&(t as u16).to_le_bytes()) } else { put(&t.to_le_bytes()) });
         written.with_context(|| format!("writing {}", self.draft.display()))
     }
 
@@ -109,7 +111,6 @@ impl Tokens {
     pub fn len(&self) -> usize {
         self.count
     }
-
 
     /// Copies tokens from `start` on.
     ///

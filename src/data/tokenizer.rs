@@ -74,7 +74,8 @@ impl TextTokenizer {
         let bytes = std::fs::read(file).map_err(|e| {
             DataError::new(format!("data.tokenizer: {name} can't be read: {e} (or say bytes, bpe or wordpiece)"))
         })?;
-        Self::from_json(&bytes).map_err(|e| DataError::new(format!("data.tokenizer: {name} is no tokenizer.json: {e}")).into())
+        Self::from_json(&bytes)
+            .map_err(|e| DataError::new(format!("data.tokenizer: {name} is no tokenizer.json: {e}")).into())
     }
 
     /// A tokenizer from the text of a `tokenizer.json`.
@@ -156,7 +157,8 @@ impl TextTokenizer {
             Self::Bytes => Vocabulary { size: BYTES_VOCABULARY, mask: Some(257), special: vec![256, 257] },
             Self::Trained(t) => {
                 let added = t.get_added_tokens_decoder();
-                let mut special: Vec<u32> = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id).collect();
+                let mut special: Vec<u32> =
+                    added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id).collect();
                 special.sort_unstable();
                 let mask = ["[MASK]", "<mask>"].iter().find_map(|name| t.token_to_id(name));
                 // Ids may have gaps: the size is the highest id + 1.
@@ -230,7 +232,9 @@ mod tests {
     use super::*;
 
     fn texts() -> Vec<String> {
-        let line = |i: usize| format!("The quick brown fox number {i} jumps over the lazy dogs, again and again; née {}!", i % 7);
+        let line = |i: usize| {
+            format!("The quick brown fox number {i} jumps over the lazy dogs, again and again; née {}!", i % 7)
+        };
         (0..200).map(line).collect()
     }
 

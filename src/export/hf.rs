@@ -170,7 +170,8 @@ fn transposed(name: impl Into<String>, p: &Parameter, from: usize, to: usize) ->
 }
 
 fn tensors(class: Class, parameters: &[Parameter]) -> Result<Vec<u8>> {
-    let all: Vec<Out> = parameters.iter().flat_map(|p| if class == Class::Gpt2 { gpt2(p) } else { bert(class, p) }).collect();
+    let all: Vec<Out> =
+        parameters.iter().flat_map(|p| if class == Class::Gpt2 { gpt2(p) } else { bert(class, p) }).collect();
     let mut all = all;
     if class != Class::Gpt2 {
         // Segment embeddings, which we have none of.
@@ -202,8 +203,12 @@ fn prefix(class: Class) -> &'static str {
 
 fn bert(class: Class, p: &Parameter) -> Vec<Out> {
     let root = prefix(class);
-    let whole = |name: String| if p.shape.len() == 2 { transposed(name, p, 0, p.shape[1]) } else { out(name, p) };
-    let Some(inner) = p.name.strip_prefix("h.") else { return vec![bert_outside(class, p, whole)] };
+    let whole = |name: String| {
+        if p.shape.len() == 2 { transposed(name, p, 0, p.shape[1]) } else { out(name, p) }
+    };
+    let Some(inner) = p.name.strip_prefix("h.") else {
+        return vec![bert_outside(class, p, whole)];
+    };
     let (layer, rest) = inner.split_once('.').unwrap_or((inner, ""));
     let (part, kind) = rest.rsplit_once('.').unwrap_or((rest, ""));
     let layer = format!("{root}.encoder.layer.{layer}");
@@ -239,7 +244,9 @@ fn bert(class: Class, p: &Parameter) -> Vec<Out> {
 fn bert_outside(class: Class, p: &Parameter, whole: impl Fn(String) -> Out) -> Out {
     let root = prefix(class);
     let is_bert = class == Class::Bert;
-    let head = |bert: &str, roberta: &str| if is_bert { format!("cls.predictions.{bert}") } else { format!("lm_head.{roberta}") };
+    let head = |bert: &str, roberta: &str| {
+        if is_bert { format!("cls.predictions.{bert}") } else { format!("lm_head.{roberta}") }
+    };
     let (part, kind) = p.name.rsplit_once('.').unwrap_or((&p.name, ""));
     match part {
         "wte" => out(format!("{root}.embeddings.word_embeddings.{kind}"), p),

@@ -4,9 +4,9 @@
 
 use rayon::prelude::*;
 
+use super::ROWS;
 use super::linear::column_sums;
 use super::matmul::Store;
-use super::ROWS;
 
 /// Added to the variance (GPT-2's value).
 pub const EPSILON: f32 = 1e-5;
@@ -55,14 +55,7 @@ pub fn backward_input(dx: &mut [f32], dy: &[f32], x: &[f32], stats: &[[f32; 2]],
 }
 
 /// Backward to gain and shift // dgain, dshift (n), dy, x (m, n)
-pub fn backward_weight(
-    dgain: &mut [f32],
-    dshift: &mut [f32],
-    dy: &[f32],
-    x: &[f32],
-    stats: &[[f32; 2]],
-    store: Store,
-) {
+pub fn backward_weight(dgain: &mut [f32], dshift: &mut [f32], dy: &[f32], x: &[f32], stats: &[[f32; 2]], store: Store) {
     let n = dgain.len();
     column_sums(dgain, dy, store, |i, dy, j| dy * (x[i * n + j] - stats[i][0]) * stats[i][1]);
     column_sums(dshift, dy, store, |_, dy, _| dy);

@@ -60,7 +60,15 @@ mod tests {
     #[test]
     fn erf_matches_published_values() {
         // NIST Digital Library of Mathematical Functions, table 7.23.
-        for (x, value) in [(0.0, 0.0), (0.2, 0.222_702_6), (0.5, 0.520_499_9), (1.0, 0.842_700_8), (1.5, 0.966_105_1), (2.0, 0.995_322_3), (3.0, 0.999_977_9)] {
+        for (x, value) in [
+            (0.0, 0.0),
+            (0.2, 0.222_702_6),
+            (0.5, 0.520_499_9),
+            (1.0, 0.842_700_8),
+            (1.5, 0.966_105_1),
+            (2.0, 0.995_322_3),
+            (3.0, 0.999_977_9),
+        ] {
             assert!((erf(x) - value).abs() < 4e-7 && (erf(-x) + value).abs() < 4e-7, "{x}: {}", erf(x));
         }
     }

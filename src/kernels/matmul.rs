@@ -129,7 +129,8 @@ mod tests {
     fn products_of_any_layout_are_right() {
         let (m, n, k) = (7, 5, 9);
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
-        let expected = |i: usize, j: usize| (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum::<f64>();
+        let expected =
+            |i: usize, j: usize| (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum::<f64>();
         let at: Vec<f32> = (0..k * m).map(|x| a[(x % m) * k + x / m]).collect();
         for view in [View::new(&a, m, k), View::new(&at, k, m).t()] {
             let mut c = vec![1.0; m * n];

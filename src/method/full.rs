@@ -1,8 +1,6 @@
 //! Full training: every layer in every step, the baseline.
 
-use super::Method;
-use crate::config::Sampling;
-use crate::config::check::Problem;
+use super::{Method, Sampling};
 use crate::layer_path::LayerPath;
 use crate::rng::Rng;
 use crate::schedule::{Schedule, Stage};
@@ -18,19 +16,13 @@ impl Method for Full {
         "every layer in every step: the baseline"
     }
 
-    fn check(&self, schedule: &Schedule) -> Vec<Problem> {
-        let short = schedule
-            .stages
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.path_length != schedule.layers);
+    fn check(&self, schedule: &Schedule) -> Vec<(usize, String)> {
+        let short = schedule.stages.iter().enumerate().filter(|(_, s)| s.path_length != schedule.layers);
         short
-            .map(|(i, stage)| Problem {
-                key: format!("stage[{}].path_length", i + 1),
-                message: format!(
-                    "must be {} (all layers) under method full, not {}; leave the stages out or use raptr",
-                    schedule.layers, stage.path_length
-                ),
+            .map(|(i, stage)| {
+                let layers = schedule.layers;
+                let length = stage.path_length;
+                (i, format!("must be {layers} (all layers) under method full, not {length}; leave the stages out or use raptr"))
             })
             .collect()
     }

@@ -6,11 +6,21 @@
 mod full;
 mod raptr;
 
-use crate::config::check::Problem;
-use crate::config::{MethodConfig, Sampling};
+use serde::{Deserialize, Serialize};
+
 use crate::layer_path::LayerPath;
 use crate::rng::{Purpose, Rng, keyed};
 use crate::schedule::{Schedule, Stage};
+
+/// Whether a step's path length is exact or expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sampling {
+    /// Exactly the stage's path length in every step.
+    Exact,
+    /// Each layer by itself, so that the length is right on average (the paper's Definition 2).
+    Bernoulli,
+}
 
 /// A way to choose layer paths.
 pub trait Method: Sync {
@@ -20,8 +30,8 @@ pub trait Method: Sync {
     /// One line for `list`.
     fn about(&self) -> &'static str;
 
-    /// What is wrong with a schedule under this method.
-    fn check(&self, schedule: &Schedule) -> Vec<Problem>;
+    /// What is wrong with the path lengths of a schedule under this method: the stage (0-based) and what would be right.
+    fn check(&self, schedule: &Schedule) -> Vec<(usize, String)>;
 
     /// Whether the path length decides anything, so that a person may change it.
     fn is_steerable(&self) -> bool;
@@ -41,32 +51,15 @@ pub static METHODS: &[&dyn Method] = &[&raptr::Raptr, &full::Full];
 /// # Errors
 /// A message that lists the known ones.
 pub fn find(name: &str) -> Result<&'static dyn Method, String> {
-    METHODS
-        .iter()
-        .copied()
-        .find(|m| m.name() == name)
-        .ok_or_else(|| {
-            let known: Vec<_> = METHODS.iter().map(|m| m.name()).collect();
-            format!(
-                "is the unknown method `{name}`; known: {}",
-                known.join(", ")
-            )
-        })
+    METHODS.iter().copied().find(|m| m.name() == name).ok_or_else(|| {
+        let known: Vec<_> = METHODS.iter().map(|m| m.name()).collect();
+        format!("is the unknown method `{name}`; known: {}", known.join(", "))
+    })
 }
 
 /// The layer path of a training step: a function of (seed, step) and the stage alone.
-pub fn layer_path(
-    method: &dyn Method,
-    config: &MethodConfig,
-    stage: &Stage,
-    seed: u64,
-    step: u64,
-) -> LayerPath {
-    method.draw(
-        stage,
-        config.sampling,
-        &mut keyed(seed, Purpose::LayerPath, step, 0),
-    )
+pub fn layer_path(method: &dyn Method, sampling: Sampling, stage: &Stage, seed: u64, step: u64) -> LayerPath {
+    method.draw(stage, sampling, &mut keyed(seed, Purpose::LayerPath, step, 0))
 }
 
 #[cfg(test)]
@@ -74,18 +67,7 @@ mod tests {
     use super::*;
 
     fn stage(layers: usize, path_length: usize, fixed: &[usize]) -> Stage {
-        Stage {
-            steps: 10,
-            path_length,
-            fixed: LayerPath::from_layers(layers, fixed.iter().copied()),
-        }
-    }
-
-    fn config(sampling: Sampling) -> MethodConfig {
-        MethodConfig {
-            sampling,
-            ..MethodConfig::default()
-        }
+        Stage { steps: 10, path_length, fixed: LayerPath::from_layers(layers, fixed.iter().copied()) }
     }
 
     #[test]
@@ -94,23 +76,18 @@ mod tests {
         let steps = 4000;
         for method in METHODS {
             for sampling in [Sampling::Exact, Sampling::Bernoulli] {
-                for (length, fixed) in [(6, vec![0, 11]), (9, vec![]), (12, vec![0]), (4, vec![3])]
-                {
+                for (length, fixed) in [(6, vec![0, 11]), (9, vec![]), (12, vec![0]), (4, vec![3])] {
                     let stage = stage(12, length, &fixed);
                     let mut visits = [0u32; 12];
                     for step in 0..steps {
-                        let path = layer_path(*method, &config(sampling), &stage, 5, step);
+                        let path = layer_path(*method, sampling, &stage, 5, step);
                         path.active().for_each(|layer| visits[layer] += 1);
                     }
                     for (layer, &n) in visits.iter().enumerate() {
                         let p = method.expected(&stage, layer);
                         let sigma = (steps as f64 * p * (1.0 - p)).sqrt();
                         let off = (f64::from(n) - steps as f64 * p).abs();
-                        assert!(
-                            off <= 4.5 * sigma + 1e-9,
-                            "{} layer {layer}: {n} of {steps}, p {p}",
-                            method.name()
-                        );
+                        assert!(off <= 4.5 * sigma + 1e-9, "{} layer {layer}: {n} of {steps}, p {p}", method.name());
                     }
                 }
             }
@@ -121,8 +98,7 @@ mod tests {
     fn paths_depend_on_seed_and_step_alone() {
         let stage = stage(12, 6, &[0, 11]);
         for method in METHODS {
-            let path =
-                |seed, step| layer_path(*method, &config(Sampling::Exact), &stage, seed, step);
+            let path = |seed, step| layer_path(*method, Sampling::Exact, &stage, seed, step);
             let forward: Vec<_> = (0..50).map(|k| path(1, k)).collect();
             let backward: Vec<_> = (0..50).rev().map(|k| path(1, k)).collect();
             assert!(forward.iter().eq(backward.iter().rev()));
@@ -132,9 +108,6 @@ mod tests {
     #[test]
     fn an_unknown_method_is_told_the_known_ones() {
         let message = find("drop").err().unwrap();
-        assert!(
-            message.contains("`drop`") && message.contains("raptr") && message.contains("full"),
-            "{message}"
-        );
+        assert!(message.contains("`drop`") && message.contains("raptr") && message.contains("full"), "{message}");
     }
 }

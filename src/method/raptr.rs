@@ -4,9 +4,7 @@
 //! `p = (len - |I|) / (L - |I|)`, so that the *expected* length is `len` (sampling = bernoulli). Its Figure 1 skips the
 //! same number of layers in each step: a uniform subset of exactly `len` layers (sampling = exact, the default).
 
-use super::Method;
-use crate::config::Sampling;
-use crate::config::check::Problem;
+use super::{Method, Sampling};
 use crate::layer_path::LayerPath;
 use crate::rng::Rng;
 use crate::schedule::{Schedule, Stage};
@@ -31,16 +29,13 @@ impl Method for Raptr {
         "random path training: a random subset of layers in each step, growing in stages (arXiv 2402.05913)"
     }
 
-    fn check(&self, schedule: &Schedule) -> Vec<Problem> {
+    fn check(&self, schedule: &Schedule) -> Vec<(usize, String)> {
         let lengths = schedule.stages.iter().map(|s| s.path_length);
         let pairs = lengths.clone().zip(lengths.skip(1)).enumerate();
         pairs
             .filter(|(_, (before, after))| after < before)
-            .map(|(i, (before, after))| Problem {
-                key: format!("stage[{}].path_length", i + 2),
-                message: format!(
-                    "must not fall from stage to stage under raptr; {after} comes after {before}"
-                ),
+            .map(|(i, (before, after))| {
+                (i + 1, format!("must not fall from stage to stage under raptr; {after} comes after {before}"))
             })
             .collect()
     }
@@ -52,15 +47,10 @@ impl Method for Raptr {
     fn draw(&self, stage: &Stage, sampling: Sampling, rng: &mut Rng) -> LayerPath {
         let layers = stage.fixed.layers();
         let mut path = stage.fixed;
-        let mut others: Vec<usize> = (0..layers)
-            .filter(|&layer| !stage.fixed.is_active(layer))
-            .collect();
+        let mut others: Vec<usize> = (0..layers).filter(|&layer| !stage.fixed.is_active(layer)).collect();
         match sampling {
             Sampling::Exact => {
-                let count = stage
-                    .path_length
-                    .saturating_sub(stage.fixed.path_length())
-                    .min(others.len());
+                let count = stage.path_length.saturating_sub(stage.fixed.path_length()).min(others.len());
                 rng.choose(&mut others, count);
                 others.truncate(count);
             }
@@ -74,11 +64,7 @@ impl Method for Raptr {
     }
 
     fn expected(&self, stage: &Stage, layer: usize) -> f64 {
-        if stage.fixed.is_active(layer) {
-            1.0
-        } else {
-            inclusion(stage)
-        }
+        if stage.fixed.is_active(layer) { 1.0 } else { inclusion(stage) }
     }
 }
 
@@ -88,11 +74,7 @@ mod tests {
     use crate::rng::{Purpose, keyed};
 
     fn stage(layers: usize, path_length: usize) -> Stage {
-        Stage {
-            steps: 1,
-            path_length,
-            fixed: LayerPath::from_layers(layers, [0, layers - 1]),
-        }
+        Stage { steps: 1, path_length, fixed: LayerPath::from_layers(layers, [0, layers - 1]) }
     }
 
     #[test]
@@ -130,15 +112,10 @@ mod tests {
         let mut counts = std::collections::HashMap::new();
         for step in 0..n {
             let mut rng = keyed(4, Purpose::LayerPath, step, 0);
-            *counts
-                .entry(Raptr.draw(&stage(6, 4), Sampling::Exact, &mut rng))
-                .or_insert(0u32) += 1;
+            *counts.entry(Raptr.draw(&stage(6, 4), Sampling::Exact, &mut rng)).or_insert(0u32) += 1;
         }
         assert_eq!(counts.len(), 6);
-        let chi: f64 = counts
-            .values()
-            .map(|&c| (f64::from(c) - 1000.0).powi(2) / 1000.0)
-            .sum();
+        let chi: f64 = counts.values().map(|&c| (f64::from(c) - 1000.0).powi(2) / 1000.0).sum();
         assert!(chi < 20.5, "{chi}");
     }
 }

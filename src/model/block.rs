@@ -93,7 +93,13 @@ impl Activations {
         let Self { attention: attn, mlp, qkv, mixed, lse, up, act } = self;
         let c = g.shape.width;
         attn.begin(g, x, p, place::LN_1);
-        linear::forward(fit(qkv, g.rows * 3 * c), attn.input(g, x), &p[place::QKV].weight, &p[place::QKV + 1].weight, None);
+        linear::forward(
+            fit(qkv, g.rows * 3 * c),
+            attn.input(g, x),
+            &p[place::QKV].weight,
+            &p[place::QKV + 1].weight,
+            None,
+        );
         let lse = fit(lse, g.rows * g.shape.heads);
         attention::forward(g.shape, fit(mixed, g.size()), lse, qkv);
         attn.end(g, x, p, mixed, place::PROJ, place::LN_1);

@@ -205,7 +205,9 @@ impl Output {
         } else {
             &self.d_top
         };
-        let Some(ln) = ln_f else { return embedding::scatter(d, d_rows, &self.rows, c) };
+        let Some(ln) = ln_f else {
+            return embedding::scatter(d, d_rows, &self.rows, c);
+        };
         let d_hidden = fit(&mut self.d_hidden, d.len());
         embedding::scatter(d_hidden, d_rows, &self.rows, c);
         norm_weight(grads, ln, d_hidden, x, &self.stats, store);

@@ -54,10 +54,8 @@ pub fn layer_shapes(m: &ModelConfig) -> Vec<(String, Vec<usize>)> {
 
 /// Names and shapes of what stands before the layers, in order.
 pub fn input_shapes(m: &ModelConfig, vocabulary: usize) -> Vec<(String, Vec<usize>)> {
-    let mut shapes = vec![
-        ("wte.weight".to_owned(), vec![vocabulary, m.width]),
-        ("wpe.weight".to_owned(), vec![m.context, m.width]),
-    ];
+    let mut shapes =
+        vec![("wte.weight".to_owned(), vec![vocabulary, m.width]), ("wpe.weight".to_owned(), vec![m.context, m.width])];
     if has_embedding_norm(m) {
         pair(&mut shapes, "ln_embed", vec![m.width]);
     }
@@ -132,7 +130,9 @@ pub fn checksum<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> String {
 /// One sentence.
 pub fn check_fit(expected: &[(String, Vec<usize>)], given: &[Parameter]) -> Result<(), String> {
     for (i, (name, shape)) in expected.iter().enumerate() {
-        let Some(p) = given.get(i) else { return Err(format!("the parameter {name} is missing")) };
+        let Some(p) = given.get(i) else {
+            return Err(format!("the parameter {name} is missing"));
+        };
         if p.name != *name {
             return Err(format!("the parameter {name} was expected where {} stands", p.name));
         }

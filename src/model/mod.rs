@@ -12,46 +12,14 @@ pub mod reference;
 
 pub use layout::shapes;
 
+pub use crate::optim::{Parameter, UpdateRule};
+
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 
 use crate::config::{EngineName, ModelConfig, RunConfig};
 use crate::layer_path::LayerPath;
 use crate::objective::Batch;
-
-/// A named parameter with its AdamW state, in host memory: what checkpoints and exports hold.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
-    /// As in `h.3.attn.qkv.weight`.
-    pub name: String,
-    /// Row-major shape; matrices are (in, out), as in GPT-2's files.
-    pub shape: Vec<usize>,
-    /// The weights.
-    pub weight: Vec<f32>,
-    /// First moment, as long as the weights.
-    pub first_moment: Vec<f32>,
-    /// Second moment, as long as the weights.
-    pub second_moment: Vec<f32>,
-    /// Updates this parameter has had (its own count: a skipped layer's does not move when frozen).
-    pub updates: u64,
-}
-
-/// What one optimizer step is to do with the gradient at hand.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UpdateRule {
-    /// The learning rate of this step.
-    pub learning_rate: f64,
-    /// Decay rates of the moments.
-    pub betas: [f64; 2],
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decoupled weight decay of matrices.
-    pub weight_decay: f64,
-    /// Factor on the gradient (clipping), at most 1.
-    pub gradient_scale: f64,
-    /// Whether inactive layers are updated as with a zero gradient instead of left alone.
-    pub zero_gradient_for_skipped: bool,
-}
 
 /// Something that can train the model. All losses are means over predicted tokens, in nats.
 pub trait Engine: Send {
@@ -114,7 +82,9 @@ fn device(name: &str) -> Result<Device> {
     match kind {
         "auto" | "cpu" => Ok(Device::Cpu),
         "cuda" if cfg!(feature = "cuda") => Device::new_cuda(number).with_context(|| format!("opening the GPU {name}")),
-        "metal" if cfg!(feature = "metal") => Device::new_metal(number).with_context(|| format!("opening the GPU {name}")),
+        "metal" if cfg!(feature = "metal") => {
+            Device::new_metal(number).with_context(|| format!("opening the GPU {name}"))
+        }
         _ => bail!("train.device: this program was built without {kind}; build it with --features {kind}, or use cpu"),
     }
 }

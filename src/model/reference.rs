@@ -98,13 +98,7 @@ impl Reference {
     }
 
     /// One sub-layer around `f`.
-    fn around(
-        &self,
-        x: &Tensor,
-        w: &Weights<'_>,
-        ln: &str,
-        f: impl Fn(&Tensor) -> Result<Tensor>,
-    ) -> Result<Tensor> {
+    fn around(&self, x: &Tensor, w: &Weights<'_>, ln: &str, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         let seen = if self.model.norm == Norm::Pre { &self.norm(x, w, ln)? } else { x };
         let y = f(seen)?;
         let y = if self.model.residual { (x + y)? } else { y };
@@ -192,7 +186,9 @@ impl Engine for Reference {
         let store = total.backward()?;
         let mut gradients = vec![None; self.parameters.len()];
         for (p, gradient) in self.parameters.iter().zip(&mut gradients) {
-            let Some((_, var)) = weights.named.iter().find(|(name, _)| *name == p.name) else { continue };
+            let Some((_, var)) = weights.named.iter().find(|(name, _)| *name == p.name) else {
+                continue;
+            };
             let tensor = store.get(var).with_context(|| format!("{} has no gradient", p.name))?;
             *gradient = Some(tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?);
         }

@@ -91,10 +91,7 @@ pub fn training_batch(
 ) -> Batch {
     let first = micro * config.train.batch as u64;
     batch(corpus, objective, config, Split::Train, |row| {
-        (
-            keyed(config.seed, Purpose::Batch, step, first + row),
-            keyed(config.seed, Purpose::Mask, step, first + row),
-        )
+        (keyed(config.seed, Purpose::Batch, step, first + row), keyed(config.seed, Purpose::Mask, step, first + row))
     })
 }
 

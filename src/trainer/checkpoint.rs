@@ -175,7 +175,8 @@ fn tensors(parameters: &[Parameter]) -> Result<Vec<u8>> {
 pub fn read(dir: &Path) -> Result<Snapshot> {
     let sums_file = dir.join(SUMS);
     let sums = fs::read_to_string(&sums_file).with_context(|| format!("reading {}", sums_file.display()))?;
-    let sums: HashMap<&str, &str> = sums.lines().filter_map(|l| l.split_once("  ").map(|(sum, name)| (name, sum))).collect();
+    let sums: HashMap<&str, &str> =
+        sums.lines().filter_map(|l| l.split_once("  ").map(|(sum, name)| (name, sum))).collect();
     let verified = |name: &str| -> Result<Vec<u8>> {
         let file = dir.join(name);
         let bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
@@ -227,7 +228,8 @@ fn is_unfinished(dir: &Path) -> bool {
 
 /// Finished checkpoints, oldest first (their names sort by step).
 fn finished(dir: &Path) -> Result<Vec<PathBuf>> {
-    let is_step = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("step-")) && !is_unfinished(p);
+    let is_step =
+        |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("step-")) && !is_unfinished(p);
     Ok(entries(dir)?.into_iter().filter(is_step).collect())
 }
 
@@ -252,7 +254,9 @@ pub fn newest(run_dir: &Path) -> Result<Found> {
     let mut damaged = Vec::new();
     for dir in all.iter().rev() {
         match read(dir) {
-            Ok(snapshot) => return Ok(Found { file: relative(snapshot.state.step), snapshot, damaged }),
+            Ok(snapshot) => {
+                return Ok(Found { file: relative(snapshot.state.step), snapshot, damaged });
+            }
             Err(error) => damaged.push(format!("{error:#}")),
         }
     }

@@ -29,8 +29,7 @@ impl Trainer {
                 if interrupted() {
                     return Ok(None);
                 }
-                let mut rng =
-                    keyed(self.config.seed, Purpose::EvaluationLayerPath, path_length as u64, index as u64);
+                let mut rng = keyed(self.config.seed, Purpose::EvaluationLayerPath, path_length as u64, index as u64);
                 let path = self.method.draw(&stage, Sampling::Exact, &mut rng);
                 losses.push(self.engine.loss(batch, path)?);
             }
@@ -39,7 +38,10 @@ impl Trainer {
         for score in &scores {
             if !score.loss.is_finite() {
                 let (k, step) = (score.path_length, self.state.step);
-                return Err(NotFinite(format!("the loss of {k} active layers is not finite in the evaluation before step {step}")).into());
+                return Err(NotFinite(format!(
+                    "the loss of {k} active layers is not finite in the evaluation before step {step}"
+                ))
+                .into());
             }
         }
         Ok(Some(scores))

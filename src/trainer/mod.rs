@@ -299,7 +299,12 @@ impl Trainer {
     }
 
     /// An evaluation that a person asked for.
-    fn asked_for(&mut self, lengths: &[usize], why: Why, interrupted: Interrupted<'_>) -> Result<Result<Vec<Event>, String>> {
+    fn asked_for(
+        &mut self,
+        lengths: &[usize],
+        why: Why,
+        interrupted: Interrupted<'_>,
+    ) -> Result<Result<Vec<Event>, String>> {
         let step = self.state.step;
         let scores = self.evaluate(lengths, self.config.evaluation.batches, interrupted)?;
         Ok(scores.map(|scores| vec![Event::Evaluated { step, why, scores }]).ok_or_else(|| CUT_SHORT.to_owned()))
@@ -380,7 +385,7 @@ impl Trainer {
         let step = self.state.step;
         let stage = self.state.schedule.stage_at(step);
         let row = &self.state.schedule.stages[stage];
-        let path = method::layer_path(self.method, &self.config.method, row, self.config.seed, step);
+        let path = method::layer_path(self.method, self.config.method.sampling, row, self.config.seed, step);
         let micro_batches: Vec<Batch> = (0..self.config.train.accumulate as u64)
             .map(|micro| objective::training_batch(self.corpus.as_ref(), self.objective, &self.config, step, micro))
             .collect();
@@ -450,5 +455,6 @@ pub(crate) fn full_score(scores: &[Score], layers: usize) -> Option<&Score> {
 
 /// An error whose key the user can mend.
 fn config_error(key: &str, problem: String) -> anyhow::Error {
-    crate::config::load::ConfigError { origin: "config".to_owned(), problems: vec![format!("`{key}` {problem}")] }.into()
+    crate::config::load::ConfigError { origin: "config".to_owned(), problems: vec![format!("`{key}` {problem}")] }
+        .into()
 }

@@ -101,10 +101,17 @@ impl Trainer {
     }
 
     /// Measures the transition that is being followed, if its turn has come. False if interrupted.
-    pub(super) fn probe(&mut self, is_last: bool, interrupted: Interrupted<'_>, events: &mut Vec<Event>) -> Result<bool> {
+    pub(super) fn probe(
+        &mut self,
+        is_last: bool,
+        interrupted: Interrupted<'_>,
+        events: &mut Vec<Event>,
+    ) -> Result<bool> {
         let step = self.state.step;
         let window = self.config.evaluation.transition_window;
-        let Some(following) = self.state.following.clone() else { return Ok(true) };
+        let Some(following) = self.state.following.clone() else {
+            return Ok(true);
+        };
         let after = step - following.so_far.at;
         let is_end = after >= window || is_last;
         if following.measured_at == step || !(is_end || is_probe(after, window)) {
@@ -113,7 +120,9 @@ impl Trainer {
         let (layers, to) = (self.state.schedule.layers, following.so_far.to);
         let lengths = if is_end && to != layers { vec![to, layers] } else { vec![to] };
         let batches = self.config.evaluation.transition_batches;
-        let Some(scores) = self.evaluate(&lengths, batches, interrupted)? else { return Ok(false) };
+        let Some(scores) = self.evaluate(&lengths, batches, interrupted)? else {
+            return Ok(false);
+        };
         let mut following = following;
         following.take(step, scores[0].loss);
         let full = full_score(&scores, layers).map(|s| s.loss);

@@ -16,8 +16,8 @@ use crossterm::event::Event as Input;
 use crate::app::{self, App, Msg, Request};
 use crate::event::{Command, Stamped};
 use crate::player::Player;
-use crate::view::{self, Look};
 use crate::view::theme::{self, Depth, THEMES};
+use crate::view::{self, Look};
 use terminal::Screen;
 
 /// The least time between two frames.
@@ -127,7 +127,12 @@ struct Shell {
 }
 
 impl Shell {
-    fn live(&mut self, options: &Options, events: &Receiver<Stamped>, watch: &mut dyn FnMut(&Stamped)) -> Result<Outcome> {
+    fn live(
+        &mut self,
+        options: &Options,
+        events: &Receiver<Stamped>,
+        watch: &mut dyn FnMut(&Stamped),
+    ) -> Result<Outcome> {
         let keys = input::spawn()?;
         let nothing = never();
         let mut events = events;
@@ -184,7 +189,9 @@ impl Shell {
 
     /// Lets a replay's time pass.
     fn tick(&mut self, passed: Duration) {
-        let Some(player) = &mut self.player else { return };
+        let Some(player) = &mut self.player else {
+            return;
+        };
         let us = u64::try_from(passed.as_micros()).unwrap_or(0);
         for event in player.tick(us) {
             self.app.run.apply(event);
@@ -194,7 +201,9 @@ impl Shell {
     }
 
     fn show_replay(&mut self) {
-        let Some(state) = self.player.as_ref().map(Player::state) else { return };
+        let Some(state) = self.player.as_ref().map(Player::state) else {
+            return;
+        };
         if self.app.replay != Some(state) {
             self.app.update(Msg::Replay(state));
             self.is_dirty = true;
@@ -204,7 +213,9 @@ impl Shell {
     fn input(&mut self, input: &Input) -> Result<Option<Outcome>> {
         match input {
             Input::Key(event) => {
-                let Some(key) = input::key(event) else { return Ok(None) };
+                let Some(key) = input::key(event) else {
+                    return Ok(None);
+                };
                 let us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(0);
                 Ok(self.tell(Msg::Key { key, us })?.then_some(Outcome::Left))
             }
@@ -244,7 +255,8 @@ impl Shell {
                 Request::Quit => return Ok(true),
                 Request::Suspend => {
                     self.screen.leave();
-                    signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP).context("suspending")?;
+                    signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)
+                        .context("suspending")?;
                     self.screen.enter_again()?;
                 }
                 Request::Redraw => self.screen.forget()?,

@@ -59,10 +59,18 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
     let equal = format!("{events} events ({steps} steps) and {checksums} weight checksums equal");
     Ok(match (difference, failure) {
         (None, None) => Exit { code, text: format!("rerun of {name}: identical, {equal}\n"), error: None },
-        (None, Some(reason)) => Exit { code, text: format!("rerun of {name}: identical, {equal}; it failed as recorded: {reason}\n"), error: None },
+        (None, Some(reason)) => Exit {
+            code,
+            text: format!("rerun of {name}: identical, {equal}; it failed as recorded: {reason}\n"),
+            error: None,
+        },
         (Some(difference), failure) => {
             let failure = failure.map_or(String::new(), |reason| format!("\n   the rerun failed: {reason}"));
-            Exit { code, text: String::new(), error: Some(format!("rerun of {name} differs after {equal}:\n{difference}{failure}")) }
+            Exit {
+                code,
+                text: String::new(),
+                error: Some(format!("rerun of {name} differs after {equal}:\n{difference}{failure}")),
+            }
         }
     })
 }

@@ -16,7 +16,7 @@ use crate::session::{self, Job, Scripted, Session};
 use crate::signals::{self, StopSignal};
 use crate::tui::terminal::mark_survivable_thread;
 use crate::tui::{self, Outcome, Source};
-use crate::{headless, view};
+use crate::{headless, objective, view};
 
 /// The shipped config that is trained when none is named.
 const DEFAULT_CONFIG: &str = "quickstart";
@@ -65,11 +65,15 @@ pub fn train(args: &Train) -> Result<Exit> {
     let mut exit = Exit { code: code_of(last.as_ref(), signal.exit_code()), ..Exit::default() };
     match last {
         Some(Event::Failed { reason, last_checkpoint, .. }) => {
-            let kept = last_checkpoint.map_or(String::new(), |file| format!(" (newest checkpoint: {})", dir.join(file).display()));
+            let kept = last_checkpoint
+                .map_or(String::new(), |file| format!(" (newest checkpoint: {})", dir.join(file).display()));
             exit.error = Some(format!("{reason}{kept}"));
         }
         Some(Event::Finished { step, ending, .. }) if !is_headless => {
-            exit.text = format!("{name}: {ending:?} after {step} steps. Recording, checkpoints and log are in {}\n", dir.display());
+            exit.text = format!(
+                "{name}: {ending:?} after {step} steps. Recording, checkpoints and log are in {}\n",
+                dir.display()
+            );
         }
         _ => {}
     }
@@ -81,7 +85,13 @@ fn is_end(event: Option<&Event>) -> bool {
 }
 
 /// Shows the run until the person leaves; `last` is the last event that was seen.
-fn show(args: &Train, theme: &str, session: &Session, signal: &StopSignal, last: &mut Option<Event>) -> Result<Outcome> {
+fn show(
+    args: &Train,
+    theme: &str,
+    session: &Session,
+    signal: &StopSignal,
+    last: &mut Option<Event>,
+) -> Result<Outcome> {
     let signal = signal.clone();
     let options = tui::Options {
         theme: theme.to_owned(),
@@ -123,6 +133,12 @@ fn begin(args: &Train) -> Result<(Job, RunConfig)> {
             config.data.tokenizer = std::path::absolute(tokenizer)?.display().to_string();
         }
     }
+    // The one name that a config's own check can't know.
+    if let Err(problem) = objective::find(&config.objective.name) {
+        return Err(
+            ConfigError { origin: name.to_owned(), problems: vec![format!("`objective.name` {problem}")] }.into()
+        );
+    }
     let run = RunDir::create(&args.run_dir, args.name.as_deref(), name)?;
     Ok((Job::New(run), config))
 }
@@ -156,7 +172,9 @@ fn read_script(file: &Path) -> Result<Vec<Scripted>> {
         };
         let scripted: Scripted = serde_json::from_str(&line).map_err(|e| bad(e.to_string()))?;
         if script.last().is_some_and(|before| scripted.at_step.unwrap_or(0) < before.at_step.unwrap_or(0)) {
-            return Err(bad("comes after a later step; commands must stand in the order of their steps".to_owned()).into());
+            return Err(
+                bad("comes after a later step; commands must stand in the order of their steps".to_owned()).into()
+            );
         }
         script.push(scripted);
     }
@@ -165,7 +183,11 @@ fn read_script(file: &Path) -> Result<Vec<Scripted>> {
 
 /// Log lines go to the run's file, never to the screen.
 fn log_to(file: &Path) -> Result<()> {
-    let log = OpenOptions::new().create(true).append(true).open(file).with_context(|| format!("opening {}", file.display()))?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .with_context(|| format!("opening {}", file.display()))?;
     // A second call in one process (a test) keeps the first.
     let _ = tracing_subscriber::fmt().with_ansi(false).with_writer(log).try_init();
     Ok(())

@@ -88,7 +88,8 @@ fn draw_body(app: &App, look: &Look, body: Rect, buf: &mut ratatui::buffer::Buff
         };
         return draw_pane(app, look, list, log, buf);
     }
-    let [top, bottom] = Layout::vertical([Constraint::Min(0), Constraint::Length((body.height / 4).clamp(7, 12))]).areas(body);
+    let [top, bottom] =
+        Layout::vertical([Constraint::Min(0), Constraint::Length((body.height / 4).clamp(7, 12))]).areas(body);
     let [left, right] = Layout::horizontal([Constraint::Percentage(64), Constraint::Percentage(36)]).areas(top);
     let [chart, strip] = Layout::vertical([Constraint::Min(8), Constraint::Length(strip_height)]).areas(left);
     let [log, transitions] = Layout::horizontal([Constraint::Percentage(46), Constraint::Percentage(54)]).areas(bottom);
@@ -100,7 +101,9 @@ fn draw_body(app: &App, look: &Look, body: Rect, buf: &mut ratatui::buffer::Buff
 }
 
 fn draw_pane(app: &App, look: &Look, pane: Pane, area: Rect, buf: &mut ratatui::buffer::Buffer) {
-    let Some(panel) = PANES.iter().position(|p| *p == pane).and_then(|i| panel::PANELS.get(i)) else { return };
+    let Some(panel) = PANES.iter().position(|p| *p == pane).and_then(|i| panel::PANELS.get(i)) else {
+        return;
+    };
     let has_focus = app.pane() == pane;
     let block = frame_of(look, panel.title(app, area.width.saturating_sub(4)), has_focus);
     let inner = block.inner(area);
@@ -114,7 +117,8 @@ fn draw_pane(app: &App, look: &Look, pane: Pane, area: Rect, buf: &mut ratatui::
 fn frame_of(look: &Look, title: String, has_focus: bool) -> Block<'static> {
     let theme = &look.theme;
     let (mark, border) = if has_focus { ("▸", theme.focus) } else { (" ", theme.border) };
-    let style = if has_focus { Style::new().fg(theme.text).add_modifier(Modifier::BOLD) } else { Style::new().fg(theme.text) };
+    let style =
+        if has_focus { Style::new().fg(theme.text).add_modifier(Modifier::BOLD) } else { Style::new().fg(theme.text) };
     let title = Line::from(vec![Span::styled(mark, Style::new().fg(border)), Span::styled(format!("{title} "), style)]);
     let kind = if look.ascii { BorderType::Plain } else { BorderType::Rounded };
     Block::new().borders(Borders::ALL).border_type(kind).border_style(Style::new().fg(border)).title(title)
@@ -123,12 +127,7 @@ fn frame_of(look: &Look, title: String, has_focus: bool) -> Block<'static> {
 /// A box in the middle for what lies over the screen, cleared.
 fn overlay(look: &Look, title: &str, width: u16, height: u16, area: Rect, buf: &mut ratatui::buffer::Buffer) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
-    let place = Rect {
-        x: area.x + (area.width - width) / 2,
-        y: area.y + (area.height - height) / 2,
-        width,
-        height,
-    };
+    let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     Clear.render(place, buf);
     buf.set_style(place, look.theme.base());
     let block = frame_of(look, title.to_owned(), true);

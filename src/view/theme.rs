@@ -68,7 +68,8 @@ pub enum Depth {
 /// A sentence that lists the known ones.
 pub fn find(name: &str, depth: Depth) -> Result<Theme, String> {
     let known = || THEMES.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", ");
-    let (_, text) = THEMES.iter().find(|(n, _)| *n == name).ok_or_else(|| format!("unknown theme `{name}`; known: {}", known()))?;
+    let (_, text) =
+        THEMES.iter().find(|(n, _)| *n == name).ok_or_else(|| format!("unknown theme `{name}`; known: {}", known()))?;
     let theme: Theme = toml::from_str(text).map_err(|e| format!("theme {name}: {e}"))?;
     Ok(theme.at(depth))
 }
@@ -111,16 +112,32 @@ impl Theme {
 
 /// The nearest colour that the terminal has.
 fn reduce(color: Color, depth: Depth) -> Color {
-    let Color::Rgb(r, g, b) = color else { return color };
+    let Color::Rgb(r, g, b) = color else {
+        return color;
+    };
     match depth {
         Depth::True => color,
         Depth::Indexed => {
             // The 6 x 6 x 6 cube at 16..232 and the greys at 232..256.
-            let level = |v: u8| -> u8 { if v < 48 { 0 } else if v < 115 { 1 } else { (v - 35) / 40 } };
+            let level = |v: u8| -> u8 {
+                if v < 48 {
+                    0
+                } else if v < 115 {
+                    1
+                } else {
+                    (v - 35) / 40
+                }
+            };
             let spread = r.max(g).max(b) - r.min(g).min(b);
             if spread < 12 {
                 let grey = (u16::from(r) + u16::from(g) + u16::from(b)) / 3;
-                return Color::Indexed(if grey < 8 { 16 } else if grey > 246 { 231 } else { 232 + ((grey - 8) / 10).min(23) as u8 });
+                return Color::Indexed(if grey < 8 {
+                    16
+                } else if grey > 246 {
+                    231
+                } else {
+                    232 + ((grey - 8) / 10).min(23) as u8
+                });
             }
             Color::Indexed(16 + 36 * level(r) + 6 * level(g) + level(b))
         }
@@ -157,7 +174,9 @@ mod tests {
     use super::*;
 
     fn luminance(color: Color) -> Option<f64> {
-        let Color::Rgb(r, g, b) = color else { return None };
+        let Color::Rgb(r, g, b) = color else {
+            return None;
+        };
         let linear = |v: u8| {
             let v = f64::from(v) / 255.0;
             if v <= 0.03928 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
@@ -177,13 +196,17 @@ mod tests {
         for name in names {
             let theme = find(name, Depth::True).unwrap();
             assert!(theme.stages.len() >= 6, "{name}");
-            let Some(back) = luminance(theme.background) else { continue };
+            let Some(back) = luminance(theme.background) else {
+                continue;
+            };
             // WCAG 2: 4.5 : 1 for text, 3 : 1 for what is drawn.
             let contrast = |c: Color| {
                 let l = luminance(c).unwrap();
                 (l.max(back) + 0.05) / (l.min(back) + 0.05)
             };
-            for color in [theme.text, theme.dim, theme.accent, theme.good, theme.warn, theme.bad, theme.full, theme.focus] {
+            for color in
+                [theme.text, theme.dim, theme.accent, theme.good, theme.warn, theme.bad, theme.full, theme.focus]
+            {
                 assert!(contrast(color) >= 4.5, "{name}: {color:?} has contrast {:.2}", contrast(color));
             }
             for color in [theme.smooth, theme.floor, theme.raw].into_iter().chain(theme.stages.iter().copied()) {

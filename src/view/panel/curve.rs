@@ -8,7 +8,9 @@ use super::Look;
 use crate::app::App;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
-    let Some((step, scores)) = &app.run.curve else { return };
+    let Some((step, scores)) = &app.run.curve else {
+        return;
+    };
     let theme = &look.theme;
     let height = u16::try_from(scores.len()).unwrap_or(u16::MAX).saturating_add(3);
     let title = format!("Loss by path length after {step} steps");

@@ -19,7 +19,9 @@ fn show(look: &Look, title: &str, lines: Vec<String>, height: u16, area: Rect, b
 }
 
 pub(in crate::view) fn confirm(app: &App, look: &Look, command: Command, area: Rect, buf: &mut Buffer) {
-    let Some(schedule) = &app.run.schedule else { return };
+    let Some(schedule) = &app.run.schedule else {
+        return;
+    };
     let now = app.run.stage.index;
     let length = |stage: Option<usize>| stage.and_then(|s| schedule.stages.get(s)).map_or(0, |s| s.path_length);
     let left = (schedule.start(now + 1)).saturating_sub(app.run.step);
@@ -51,11 +53,20 @@ pub(in crate::view) fn quit(look: &Look, area: Rect, buf: &mut Buffer) {
 }
 
 pub(in crate::view) fn failure(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
-    let Some(failure) = &app.run.failure else { return };
+    let Some(failure) = &app.run.failure else {
+        return;
+    };
     let kept = match &failure.last_checkpoint {
         Some(file) => format!("The newest checkpoint is {file}."),
         None => "No checkpoint had been written yet.".to_owned(),
     };
     let rows = (failure.reason.chars().count() / 58) as u16 + 6;
-    show(look, "The run has failed", vec![failure.reason.clone(), String::new(), kept, "q leaves".to_owned()], rows, area, buf);
+    show(
+        look,
+        "The run has failed",
+        vec![failure.reason.clone(), String::new(), kept, "q leaves".to_owned()],
+        rows,
+        area,
+        buf,
+    );
 }

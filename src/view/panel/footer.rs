@@ -12,7 +12,13 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
     let theme = &look.theme;
     let right = area.right();
     if let Some(count) = app.ui.count {
-        buf.set_stringn(area.x + 1, area.y, format!("{count} …"), usize::from(area.width - 1), Style::new().fg(theme.focus));
+        buf.set_stringn(
+            area.x + 1,
+            area.y,
+            format!("{count} …"),
+            usize::from(area.width - 1),
+            Style::new().fg(theme.focus),
+        );
         return;
     }
     if let Some(notice) = &app.ui.notice {
@@ -38,7 +44,13 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
     let mut x = area.x + 1;
     let mut put = |b: &crate::app::keys::Binding, x: u16| {
         let name = b.keys[0].name();
-        buf.set_stringn(x, area.y, &name, usize::from(right.saturating_sub(x)), Style::new().fg(theme.accent).add_modifier(Modifier::BOLD));
+        buf.set_stringn(
+            x,
+            area.y,
+            &name,
+            usize::from(right.saturating_sub(x)),
+            Style::new().fg(theme.accent).add_modifier(Modifier::BOLD),
+        );
         let at = x + name.chars().count() as u16 + 1;
         if at < right {
             buf.set_stringn(at, area.y, label(b), usize::from(right - at), Style::new().fg(theme.dim));

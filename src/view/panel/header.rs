@@ -86,7 +86,9 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
         let share = if *total > 0 { format!(" {:.0}%", 100.0 * *done as f64 / *total as f64) } else { String::new() };
         add(1, "", format!("{what}{share}"), theme.text);
     }
-    let Some(started) = &run.started else { return all };
+    let Some(started) = &run.started else {
+        return all;
+    };
     add(8, "", started.run.clone(), theme.accent);
     add(1, "step", format!("{}/{}", run.step, run.total_steps()), theme.text);
     let stages = run.schedule.as_ref().map_or(0, |s| s.stages.len());

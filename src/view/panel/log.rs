@@ -12,7 +12,11 @@ pub(super) struct Log;
 
 impl Panel for Log {
     fn title(&self, app: &App, _: u16) -> String {
-        if app.ui.scroll > 0 && app.pane() == crate::app::Pane::Log { "Events (scrolled back)".to_owned() } else { "Events".to_owned() }
+        if app.ui.scroll > 0 && app.pane() == crate::app::Pane::Log {
+            "Events (scrolled back)".to_owned()
+        } else {
+            "Events".to_owned()
+        }
     }
 
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
@@ -28,7 +32,13 @@ impl Panel for Log {
                 From::Run => ("run", theme.dim),
                 From::Alarm => ("ALARM", theme.bad),
             };
-            buf.set_stringn(area.x, y, format!("{:>7} {who:<8} ", line.step), usize::from(area.width), Style::new().fg(color));
+            buf.set_stringn(
+                area.x,
+                y,
+                format!("{:>7} {who:<8} ", line.step),
+                usize::from(area.width),
+                Style::new().fg(color),
+            );
             let style = Style::new().fg(if line.from == From::Alarm { theme.bad } else { theme.text });
             let style = if line.from == From::Alarm { style.add_modifier(Modifier::BOLD) } else { style };
             let at = area.x + 17.min(area.width);

@@ -50,7 +50,8 @@ impl Scale {
 impl Panel for Loss {
     fn title(&self, app: &App, width: u16) -> String {
         let scale = if app.ui.log_scale { ", log" } else { "" };
-        let long = format!("Loss, nats per token: subnetwork (ema {}{scale})   ◆ full model", app.ui.smoothing.weight());
+        let long =
+            format!("Loss, nats per token: subnetwork (ema {}{scale})   ◆ full model", app.ui.smoothing.weight());
         if long.chars().count() <= usize::from(width) { long } else { "Loss  ◆ full model".to_owned() }
     }
 
@@ -62,7 +63,13 @@ impl Panel for Loss {
         let plot = Rect { x: area.x + LABELS + 1, y: area.y, width: area.width - LABELS - 1, height: area.height - 1 };
         let mut canvas = Canvas::new(plot, look.ascii);
         let Some(scale) = scale(app, canvas.size()) else {
-            buf.set_stringn(area.x + 1, area.y, "no step has been trained yet", usize::from(area.width - 1), Style::new().fg(theme.dim));
+            buf.set_stringn(
+                area.x + 1,
+                area.y,
+                "no step has been trained yet",
+                usize::from(area.width - 1),
+                Style::new().fg(theme.dim),
+            );
             return;
         };
         let dim = Style::new().fg(theme.dim);
@@ -138,7 +145,13 @@ fn axes(scale: &Scale, look: &Look, area: Rect, plot: Rect, buf: &mut Buffer) {
         buf.set_string(plot.x - 1, plot.y + row, if is_tick { tick } else { upright }, dim);
         if is_tick {
             let value = scale.at((f64::from(row) + 0.5) / f64::from(plot.height));
-            let digits = if value.abs() >= 100.0 { 0 } else if value.abs() >= 10.0 { 1 } else { 2 };
+            let digits = if value.abs() >= 100.0 {
+                0
+            } else if value.abs() >= 10.0 {
+                1
+            } else {
+                2
+            };
             buf.set_stringn(area.x, plot.y + row, format!("{value:>5.digits$}"), usize::from(LABELS), dim);
         }
     }

@@ -8,7 +8,9 @@ use super::Look;
 use crate::app::App;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
-    let Some(schedule) = &app.run.schedule else { return };
+    let Some(schedule) = &app.run.schedule else {
+        return;
+    };
     let (total, theme) = (schedule.total_steps().max(1), &look.theme);
     let width = u64::from(area.width.saturating_sub(2));
     if width == 0 || area.height == 0 {

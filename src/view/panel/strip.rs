@@ -89,8 +89,20 @@ fn labels(app: &App, look: &Look, per_half: usize, plot: Rect, buf: &mut Buffer)
         let text = if upper - lower > 1 { format!("{upper}-{}", lower + 1) } else { upper.to_string() };
         // A dot marks rows that hold a layer which is always active.
         let fixed = (lower..upper).any(is_fixed) && app.run.stage.path_length < layers;
-        let mark = if !fixed { " " } else if look.ascii { "*" } else { "•" };
-        buf.set_stringn(plot.x - LABELS, plot.y + row, format!("{text:>5}"), usize::from(LABELS), Style::new().fg(theme.dim));
+        let mark = if !fixed {
+            " "
+        } else if look.ascii {
+            "*"
+        } else {
+            "•"
+        };
+        buf.set_stringn(
+            plot.x - LABELS,
+            plot.y + row,
+            format!("{text:>5}"),
+            usize::from(LABELS),
+            Style::new().fg(theme.dim),
+        );
         buf.set_string(plot.x - 1, plot.y + row, mark, Style::new().fg(theme.accent));
     }
 }

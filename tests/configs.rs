@@ -1,0 +1,89 @@
+//! Every shipped config is parsed, validated and planned; the annotated one names every key with its default.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use raptr_tui::config::load::load;
+use raptr_tui::config::shipped::{self, SHIPPED};
+use raptr_tui::config::{RunConfig, Source};
+use raptr_tui::plan::plan;
+
+fn shipped(name: &str) -> RunConfig {
+    // Text is the user's to name.
+    let with_text = load(name, &["data.path=\"some/text\"".to_owned()]);
+    with_text.or_else(|_| load(name, &[])).unwrap()
+}
+
+#[test]
+fn every_file_is_built_in_and_valid() {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/configs")).unwrap();
+    let mut files: Vec<String> =
+        files.map(|f| f.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    files.sort();
+    let mut names = shipped::names();
+    names.sort_unstable();
+    assert_eq!(files, names);
+    for (name, text) in SHIPPED {
+        let config = shipped(name);
+        let plan = plan(&config);
+        assert!(plan.parameters > 0 && plan.flops > 0.0 && plan.flops <= plan.full_flops, "{name}");
+        assert_eq!(plan.stages.iter().map(|s| s.steps).sum::<u64>(), config.train.steps, "{name}");
+        assert!(shipped::about(text).len() > 30, "{name} says in its first line what it is for");
+    }
+}
+
+#[test]
+fn the_annotated_config_is_the_defaults_and_explains_every_key() {
+    let text = shipped::find("annotated").unwrap();
+    assert_eq!(load("annotated", &[]).unwrap(), RunConfig::default());
+    let table: toml::Table = text.parse().unwrap();
+    let written: toml::Table = RunConfig::default().to_toml().parse().unwrap();
+    for (section, value) in &written {
+        let Some(keys) = value.as_table() else {
+            assert!(table.contains_key(section), "{section} is not explained");
+            continue;
+        };
+        for key in keys.keys() {
+            assert!(table[section].as_table().unwrap().contains_key(key), "{section}.{key} is not explained");
+        }
+    }
+    for line in text.lines().filter(|l| l.contains(" = ")) {
+        assert!(line.trim_start_matches("# ").contains(" # ") || line.starts_with('#'), "no comment: {line}");
+    }
+}
+
+#[test]
+fn the_papers_schedules_have_the_papers_speed_ups() {
+    // PAPER.md section 3: 6-8-10-12 in equal stages, and 12-16-20-24 in stages of 1:2:3:4.
+    for (name, layers, speed_up) in [("bert-base", 12, 4.0 / 3.0), ("ul2-1.6b", 24, 1.2), ("gpt-small", 12, 4.0 / 3.0)]
+    {
+        let config = shipped(name);
+        assert_eq!(config.model.layers, layers);
+        assert!((plan(&config).layer_speed_up - speed_up).abs() < 1e-3, "{name}");
+    }
+}
+
+#[test]
+fn plans_count_parameters_and_flops_as_closed_forms_do() {
+    // GPT-2's layer: 12 C^2 + 13 C parameters. gpt-small: C 256, T 128, B 16, V 4096.
+    let plan = plan(&shipped("gpt-small"));
+    let c = 256.0;
+    assert_eq!(plan.layer_parameters as f64, 12.0 * c * c + 13.0 * c);
+    assert_eq!(plan.parameters as f64, 12.0 * (12.0 * c * c + 13.0 * c) + 4096.0 * c + 128.0 * c + 2.0 * c);
+    // Six FLOPs per weight and token, 12 T C per layer and token for attention: about 138 GFLOP for a full step.
+    let full = 2048.0 * (6.0 * (12.0 * 12.0 * c * c + 4096.0 * c) + 12.0 * 12.0 * 128.0 * c);
+    assert!((plan.stages[3].step_flops / full - 1.0).abs() < 1e-9, "{} {full}", plan.stages[3].step_flops);
+    assert!((plan.stages[0].layer_speed_up - 2.0).abs() < 1e-9 && plan.stages[0].speed_up < 2.0);
+    // bert-base has BERT's size but for its second segment: 110 M with 30522 tokens, 512 positions.
+    let bert = plan_parameters("bert-base");
+    assert!((bert as f64 / 109.5e6 - 1.0).abs() < 0.01, "{bert}");
+    let ul2 = plan_parameters("ul2-1.6b");
+    assert!((1.5e9..1.7e9).contains(&(ul2 as f64)), "{ul2}");
+}
+
+fn plan_parameters(name: &str) -> u64 {
+    plan(&shipped(name)).parameters
+}
+
+#[test]
+fn the_default_needs_no_text() {
+    assert_eq!(load("quickstart", &[]).unwrap().data.source, Source::Stories);
+}
