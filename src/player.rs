@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(player.tick(1_000_000).len(), 0);
         player.seek(Seek::Toggle);
         // 0.9 s of steps and a gap cut to 2 s, at twice the speed.
-        player.tick(1_250_000);
+        player.tick(1_350_000);
         assert_eq!((player.shown().len(), player.state().is_playing), (11, false));
         assert!(player.seek(Seek::Toggle), "from the end it begins anew");
         assert_eq!(player.shown().len(), 0);

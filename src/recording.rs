@@ -16,7 +16,7 @@ use crate::event::{Event, FORMAT, Stamped};
 pub const FILE: &str = "events.jsonl";
 
 /// Recordings that ship in `recordings/`.
-pub static SHIPPED: &[&str] = &["recordings/quickstart.jsonl"];
+pub static SHIPPED: &[&str] = &["recordings/quickstart.jsonl", "recordings/steered.jsonl"];
 
 /// A recording that can't be read.
 #[derive(Debug)]

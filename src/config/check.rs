@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(keys(|c| c.model.heads = 5), ["model.heads"]);
         assert_eq!(keys(|c| c.model.init_std = f64::NAN), ["model.init_std"]);
         assert_eq!(keys(|c| c.data.source = Source::Text), ["data.path"]);
-        assert_eq!(keys(|c| c.train.steps = 0), ["train.steps", "optimizer.warmup"]);
+        assert_eq!(keys(|c| c.train.steps = 0), ["train.steps"]);
         assert_eq!(keys(|c| c.train.device = "gpu".into()), ["train.device", "train.device"]);
         assert_eq!(keys(|c| c.optimizer.learning_rate = -1.0), ["optimizer.learning_rate"]);
         assert_eq!(keys(|c| c.optimizer.betas = [1.0, 0.5]), ["optimizer.betas"]);

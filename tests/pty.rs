@@ -1,0 +1,293 @@
+//! The real program in a real (pseudo) terminal: keys, resizing, signals, failures. Waits for what the screen shows, never
+//! for a time.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![cfg(unix)]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use common::{Place, TINY, stderr, stdout};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use raptr_tui::event::{Ending, Event};
+
+/// Longest wait for anything; only a failing test takes it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Screen {
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    output: Receiver<Vec<u8>>,
+    terminal: vt100::Parser,
+    raw: Vec<u8>,
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+impl Screen {
+    fn open(place: &Place, args: &[&str], env: &[(&str, &str)], size: (u16, u16)) -> Self {
+        let size = PtySize { cols: size.0, rows: size.1, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_raptr-tui"));
+        command.args(args);
+        command.cwd(place.path());
+        command.env_remove("NO_COLOR");
+        for (key, value) in [("TERM", "xterm-256color"), ("HOME", place.path().to_str().unwrap())].iter().chain(env) {
+            command.env(key, value);
+        }
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..n].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let keys = pair.master.take_writer().unwrap();
+        let terminal = vt100::Parser::new(size.rows, size.cols, 0);
+        Self { child, master: pair.master, keys, output, terminal, raw: Vec::new() }
+    }
+
+    fn text(&self) -> String {
+        self.terminal.screen().contents()
+    }
+
+    /// Reads until the screen is as wanted.
+    fn wait(&mut self, what: &str, is_wanted: impl Fn(&str) -> bool) -> String {
+        let began = Instant::now();
+        while !is_wanted(&self.text()) {
+            assert!(began.elapsed() < PATIENCE, "never saw {what}; the screen shows:\n{}", self.text());
+            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
+                self.terminal.process(&bytes);
+                self.raw.extend(bytes);
+            }
+        }
+        self.text()
+    }
+
+    fn see(&mut self, text: &str) -> String {
+        self.wait(text, |screen| screen.contains(text))
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.process_id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the program's end; returns its code and everything it wrote.
+    fn end(mut self) -> (u32, String) {
+        let began = Instant::now();
+        loop {
+            while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(50)) {
+                self.raw.extend(bytes);
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
+                    self.raw.extend(bytes);
+                }
+                return (status.exit_code(), String::from_utf8_lossy(&self.raw).into_owned());
+            }
+            assert!(began.elapsed() < PATIENCE, "the program doesn't end; the screen shows:\n{}", self.text());
+        }
+    }
+}
+
+/// The terminal was given back: out of the alternate screen, cursor shown.
+fn assert_restored(raw: &str) {
+    let left = raw.rfind("\x1b[?1049l").expect("never left the alternate screen");
+    assert!(left > raw.rfind("\x1b[?1049h").unwrap() && raw[left..].contains("\x1b[?25h"));
+}
+
+const LONG: &[&str] = &[TINY, "--name", "a", "--set", "train.steps=1000000", "--set", "checkpoint.every=0"];
+
+#[test]
+fn a_run_is_steered_by_keys_and_reruns_to_the_same_bits() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (120, 36));
+    screen.see("● RUNNING");
+    screen.press(" ");
+    let shown = screen.see("‖ PAUSED");
+    let step = |shown: &str| -> u64 {
+        let rest = &shown[shown.find("step ").unwrap() + 5..];
+        rest[..rest.find('/').unwrap()].parse().unwrap()
+    };
+    let paused_at = step(&shown);
+    screen.press("3.");
+    screen.wait("three more steps", |s| s.contains("PAUSED") && step(s) == paused_at + 3);
+    screen.press("+");
+    screen.see("stage 1: path length 3");
+    screen.press("E");
+    screen.see("evaluate the full model");
+    screen.press("C");
+    screen.see("Loss by path length");
+    screen.press("\x1b");
+    screen.press("c");
+    screen.see("saved checkpoints/step-");
+    screen.press("}");
+    screen.see("learning rate x 1.25");
+    screen.press("n");
+    screen.see("End stage 1 now?");
+    screen.press("y");
+    screen.see("next stage");
+    screen.press(".");
+    screen.see("stage 2/3, path length 3");
+    screen.press("p");
+    screen.see("Go back to path length");
+    screen.press("y");
+    screen.see("previous stage");
+    screen.press(" ");
+    screen.see("● RUNNING");
+    screen.press("q");
+    screen.see("save and stop");
+    screen.press("s");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 0);
+    assert_restored(&raw);
+    assert!(raw.contains("a: Stopped after"), "the summary stands on the normal screen");
+    assert!(matches!(place.events("a").last(), Some(Event::Finished { ending: Ending::Stopped, .. })));
+    let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
+    assert!(rerun.status.success() && stdout(&rerun).contains("identical"), "{}", stderr(&rerun));
+}
+
+#[test]
+fn control_c_saves_and_leaves() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (80, 24));
+    screen.see("● RUNNING");
+    screen.press("\x03");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 0);
+    assert_restored(&raw);
+    assert!(place.events("a").iter().any(|e| matches!(e, Event::Saved { .. })));
+}
+
+#[test]
+fn signals_leave_a_clean_terminal() {
+    for (signal, code) in [("-TERM", 143), ("-INT", 130), ("-HUP", 129)] {
+        let place = Place::new();
+        let mut screen = Screen::open(&place, LONG, &[], (80, 24));
+        screen.see("● RUNNING");
+        screen.signal(signal);
+        let (got, raw) = screen.end();
+        assert_eq!(got, code, "{signal}");
+        assert_restored(&raw);
+        assert!(matches!(place.events("a").last(), Some(Event::Finished { ending: Ending::Stopped, .. })));
+    }
+}
+
+#[test]
+fn a_finished_run_stays_on_the_screen_and_replays() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, &[TINY, "--name", "a"], &[], (100, 30));
+    screen.see("✓ FINISHED");
+    screen.press("+");
+    screen.see("the run is over");
+    screen.press("q");
+    assert_eq!(screen.end().0, 0);
+    let mut screen = Screen::open(&place, &["replay", "a", "--speed", "64"], &[], (100, 30));
+    screen.see("✓ FINISHED");
+    screen.press("g");
+    screen.press("10.");
+    screen.see("step 10/24");
+    screen.press(",");
+    screen.see("step 9/24");
+    screen.press("n");
+    screen.see("this is a recording");
+    screen.press("]");
+    screen.see("stage 3/3");
+    screen.press("q");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 0);
+    assert_restored(&raw);
+}
+
+#[test]
+fn resizing_at_any_time_is_survived() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (120, 36));
+    screen.see("● RUNNING");
+    for (cols, rows) in [(80, 24), (20, 3), (1, 1), (200, 60), (40, 10), (39, 9), (60, 14), (120, 36)] {
+        screen.master.resize(PtySize { cols, rows, pixel_width: 0, pixel_height: 0 }).unwrap();
+        screen.terminal.screen_mut().set_size(rows, cols);
+    }
+    screen.press("\x0c");
+    screen.see("Transitions");
+    screen.master.resize(PtySize { cols: 39, rows: 8, pixel_width: 0, pixel_height: 0 }).unwrap();
+    screen.terminal.screen_mut().set_size(8, 39);
+    screen.see("screen too small");
+    screen.press("\x03");
+    assert_eq!(screen.end().0, 0);
+}
+
+#[test]
+fn without_colour_the_layers_can_still_be_read() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, &[TINY, "--name", "a"], &[("NO_COLOR", "1")], (100, 30));
+    let shown = screen.see("✓ FINISHED");
+    let row = |label: &str| shown.lines().find(|l| l.contains(label)).unwrap();
+    assert!(row("4-3").contains('█') && row("4-3").contains('▀'), "{shown}");
+    assert!(row("2-1").contains('█') && row("2-1").contains('▄'), "{shown}");
+    screen.press("q");
+    let (_, raw) = screen.end();
+    assert!(!raw.contains("\x1b[38;"), "colours under NO_COLOR");
+}
+
+#[test]
+fn a_trainer_failure_is_shown_on_a_living_screen() {
+    let place = Place::new();
+    let args = [TINY, "--name", "a", "--set", "train.steps=1000000", "--set", "checkpoint.every=0"];
+    let mut screen = Screen::open(&place, &args, &[], (100, 30));
+    screen.see("● RUNNING");
+    // The checkpoints' folder becomes a file: the next one can't be written.
+    std::fs::remove_dir_all(place.run("a").join("checkpoints")).unwrap();
+    std::fs::write(place.run("a").join("checkpoints"), "in the way").unwrap();
+    screen.press("c");
+    let shown = screen.see("The run has failed");
+    assert!(shown.contains("FAILED") && shown.contains("writing checkpoint"), "{shown}");
+    screen.press("?");
+    screen.see("Draw the screen anew");
+    screen.press("x");
+    screen.press("q");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 1);
+    assert_restored(&raw);
+    assert!(raw.contains("error:"), "the reason stands on the normal screen too");
+}
+
+#[test]
+fn a_dumb_terminal_and_a_pipe_get_no_escape_codes() {
+    let place = Place::new();
+    let screen = Screen::open(&place, &[TINY, "--name", "a"], &[("TERM", "dumb")], (80, 24));
+    let (code, raw) = screen.end();
+    assert_eq!(code, 0);
+    assert!(raw.contains("\"event\":\"started\"") && !raw.contains("\x1b[?1049h"));
+    let piped = place.output(&[TINY, "--name", "b"]);
+    assert!(piped.status.success() && !piped.stdout.contains(&0x1b) && !piped.stderr.contains(&0x1b));
+}
+
+#[test]
+fn a_read_only_screen_refuses_to_steer() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, &[LONG, &["--read-only"]].concat(), &[], (100, 30));
+    screen.see("READ-ONLY");
+    screen.press(" ");
+    screen.see("read-only: keys that change the run are off");
+    screen.signal("-TERM");
+    assert_eq!(screen.end().0, 143);
+}

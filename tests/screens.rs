@@ -1,0 +1,273 @@
+//! The screen, text and colour: snapshots of real recordings, and every size and state without a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fmt::Write;
+use std::path::Path;
+
+use proptest::prelude::*;
+use raptr_tui::app::keys::Key;
+use raptr_tui::app::{App, Msg, Options};
+use raptr_tui::event::{Cause, Command, Ending, Event, Stamped};
+use raptr_tui::layer_path::LayerPath;
+use raptr_tui::recording;
+use raptr_tui::schedule::{Schedule, Stage};
+use raptr_tui::view::theme::{Depth, find};
+use raptr_tui::view::{Look, draw};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+
+fn shipped(name: &str) -> Vec<Stamped> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings").join(name);
+    recording::effective(&recording::read(&file).unwrap())
+}
+
+fn look(theme: &str) -> Look {
+    Look { theme: find(theme, Depth::True).unwrap(), ascii: false }
+}
+
+/// An app that has seen events up to the end of a step.
+fn app_at(events: &[Stamped], step: u64) -> App {
+    let mut app = App::new(Options::default());
+    for event in events {
+        if matches!(event.event, Event::Stepped { step: s, .. } if s >= step) {
+            break;
+        }
+        app.update(Msg::Event(event.clone()));
+    }
+    app
+}
+
+fn render(app: &App, look: &Look, width: u16, height: u16) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, app, look)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+fn text(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let row: String = (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect();
+        out.push_str(row.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Text, then each row's runs of one style: what a colour-only difference shows in.
+fn picture(buffer: &Buffer) -> String {
+    let mut out = text(buffer);
+    for y in 0..buffer.area.height {
+        let style = |x: u16| {
+            let cell = &buffer[(x, y)];
+            format!("{}/{}/{}", cell.fg, cell.bg, cell.modifier.bits())
+        };
+        let mut x = 0;
+        let _ = write!(out, "{y:>3}");
+        while x < buffer.area.width {
+            let now = style(x);
+            let run = (x..buffer.area.width).take_while(|&x| style(x) == now).count();
+            let _ = write!(out, " {run}x{now}");
+            x += run as u16;
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn the_screen_at_every_tier_in_colour_and_without() {
+    let events = shipped("quickstart.jsonl");
+    let app = app_at(&events, 1130);
+    for theme in ["default", "mono"] {
+        for (width, height) in [(120, 36), (80, 24), (50, 20), (40, 10), (39, 9)] {
+            let name = format!("{theme}-{width}x{height}");
+            insta::assert_snapshot!(name, picture(&render(&app, &look(theme), width, height)));
+        }
+    }
+}
+
+#[test]
+fn a_steered_run_shows_what_was_done() {
+    let events = shipped("steered.jsonl");
+    let app = app_at(&events, u64::MAX);
+    insta::assert_snapshot!("steered-120x36", picture(&render(&app, &look("dark"), 120, 36)));
+}
+
+#[test]
+fn colour_is_in_the_snapshot() {
+    let app = app_at(&shipped("quickstart.jsonl"), 500);
+    let [a, b] = ["dark", "light"].map(|theme| render(&app, &look(theme), 100, 30));
+    assert_eq!(text(&a), text(&b));
+    assert_ne!(picture(&a), picture(&b));
+}
+
+fn press(app: &mut App, keys: &[Key]) {
+    keys.iter().for_each(|&key| {
+        app.update(Msg::Key { key, us: 0 });
+    });
+}
+
+#[test]
+fn what_lies_over_the_screen_says_what_it_must() {
+    let events = shipped("quickstart.jsonl");
+    let shown = |keys: &[Key]| {
+        let mut app = app_at(&events, 500);
+        press(&mut app, keys);
+        text(&render(&app, &look("default"), 100, 30))
+    };
+    let c = Key::Char;
+    assert!(shown(&[c('?')]).contains("Evaluate the full model now."));
+    assert!(shown(&[c('q')]).contains("save and stop"));
+    let next = shown(&[c('n')]);
+    assert!(next.contains("End stage 1 now? Its") && next.contains("at path length 8 instead of 6"), "{next}");
+    assert!(shown(&[c('+')]).contains("→(7)"), "asked, not yet done");
+    assert!(shown(&[c(' ')]).contains("PAUSING…"));
+    assert!(shown(&[c('y')]).contains(", log"));
+    assert!(shown(&[c('1'), c('0')]).contains("10 …"));
+    // Expanded, the panel has the body to itself.
+    let alone = shown(&[Key::Tab, c('e')]);
+    assert!(alone.contains("Layers by step") && !alone.contains("Transitions"), "{alone}");
+}
+
+#[test]
+fn a_failure_is_shown_with_the_last_checkpoint() {
+    let mut app = app_at(&shipped("quickstart.jsonl"), 300);
+    let reason = "the loss of step 300 is not finite".to_owned();
+    let last_checkpoint = Some("checkpoints/step-00000200".to_owned());
+    let event = Event::Failed { step: 300, cause: Cause::Diverged, reason, last_checkpoint };
+    app.update(Msg::Event(Stamped { seq: 0, us: 0, event }));
+    for (width, height) in [(120, 36), (60, 20), (40, 10)] {
+        let shown = text(&render(&app, &look("default"), width, height));
+        assert!(shown.contains("FAILED") && shown.contains("not finite") && shown.contains("step-00000200"), "{shown}");
+    }
+}
+
+/// States that screens must survive.
+fn fixtures() -> Vec<(&'static str, App)> {
+    let recorded = shipped("quickstart.jsonl");
+    let with = |keys: &[Key], mut app: App| {
+        press(&mut app, keys);
+        app
+    };
+    let failed = {
+        let mut app = app_at(&recorded, 40);
+        let event =
+            Event::Failed {
+                step: 4, cause: Cause::Error, reason: "很长的原因 ".repeat(40), last_checkpoint: None
+            };
+        app.update(Msg::Event(Stamped { seq: 0, us: 0, event }));
+        app
+    };
+    let finished = {
+        let mut app = app_at(&recorded, 40);
+        let event = Event::Finished { step: 40, ending: Ending::Stopped, weights: String::new() };
+        app.update(Msg::Event(Stamped { seq: 0, us: 0, event }));
+        app
+    };
+    let c = Key::Char;
+    vec![
+        ("empty", App::new(Options::default())),
+        ("started", app_at(&recorded, 0)),
+        ("one step", app_at(&recorded, 1)),
+        ("running", app_at(&recorded, 700)),
+        ("one layer", synthetic(1, 50, 1.0, "run")),
+        ("128 layers", synthetic(128, 3000, 1.0, "run")),
+        ("flat loss", synthetic(12, 50, 0.0, "run")),
+        ("huge loss", synthetic(12, 50, 1e30, "run")),
+        ("wide name", synthetic(12, 50, 1.0, "训练🦖运行ﾃｽﾄ")),
+        ("help", with(&[c('?')], app_at(&recorded, 100))),
+        ("quit", with(&[c('q')], app_at(&recorded, 100))),
+        ("confirm", with(&[c('n')], app_at(&recorded, 100))),
+        ("log scale", with(&[c('y'), c('s')], app_at(&recorded, 900))),
+        ("expanded", with(&[Key::Tab, Key::Tab, c('e')], app_at(&recorded, 900))),
+        ("scrolled", with(&[Key::BackTab, Key::Up, Key::Up], app_at(&recorded, 900))),
+        ("failed", failed),
+        ("finished", finished),
+    ]
+}
+
+fn synthetic(layers: usize, steps: u64, scale: f32, name: &str) -> App {
+    let mut app = App::new(Options::default());
+    let Event::Started(mut started) = shipped("quickstart.jsonl")[0].event.clone() else { panic!("no start") };
+    let fixed = LayerPath::from_layers(layers, [0]);
+    let stages = vec![
+        Stage { steps: steps / 2, path_length: layers.div_ceil(2), fixed },
+        Stage { steps, path_length: layers, fixed },
+    ];
+    let schedule = Schedule { layers, stages };
+    started.schedule = schedule.clone();
+    started.run = name.to_owned();
+    let mut send = |event: Event, us: u64| {
+        app.update(Msg::Event(Stamped { seq: 0, us, event }));
+    };
+    send(Event::Started(started), 0);
+    let expected = vec![0.5; layers];
+    send(Event::StageEntered { step: 0, stage: 0, path_length: 1, by_hand: true, expected, schedule }, 0);
+    for step in 0..steps {
+        let path = LayerPath::from_layers(layers, (0..layers).filter(|l| (l + step as usize) % 3 != 0));
+        let loss = scale * (1.0 + (step as f32).sin());
+        send(Event::Stepped { step, stage: 0, path, loss, learning_rate: 1e-3, gradient_norm: 1.0 }, step * 1000);
+    }
+    send(Event::Applied { step: steps, command: Command::Pause }, 0);
+    app
+}
+
+#[test]
+fn no_size_and_no_state_panics() {
+    for (name, app) in fixtures() {
+        for theme in ["default", "mono"] {
+            for ascii in [false, true] {
+                let look = Look { ascii, ..look(theme) };
+                for width in (0..=130).step_by(7).chain([1, 39, 40, 59, 60, 99, 100]) {
+                    for height in (0..=40).step_by(3).chain([1, 9, 10, 13, 14, 16, 24]) {
+                        let drawn = std::panic::catch_unwind(|| render(&app, &look, width, height));
+                        assert!(drawn.is_ok(), "{name}, {theme}, {width}x{height}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn ascii_glyphs_are_ascii() {
+    let app = app_at(&shipped("quickstart.jsonl"), 900);
+    let look = Look { ascii: true, ..look("default") };
+    let shown = text(&render(&app, &look, 120, 36));
+    let strip: Vec<&str> = shown.lines().filter(|l| l.contains("12-11")).collect();
+    assert!(strip.len() == 1 && strip[0].contains('#') && strip[0].is_ascii(), "{strip:?}");
+}
+
+#[test]
+fn a_small_screen_still_tells_step_and_loss() {
+    let app = app_at(&shipped("quickstart.jsonl"), 700);
+    let shown = text(&render(&app, &look("default"), 39, 5));
+    assert!(shown.contains("step 700/") && shown.contains("loss ") && shown.contains("training goes on"), "{shown}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn what_is_shown_depends_on_the_events_alone(cut in 0usize..1000) {
+        // All at once, or in two parts with drawing in between.
+        let events = shipped("steered.jsonl");
+        let whole = app_at(&events, u64::MAX);
+        let cut = cut % events.len();
+        let mut parts = App::new(Options::default());
+        for (index, event) in events.iter().enumerate() {
+            if index == cut {
+                render(&parts, &look("default"), 90, 30);
+            }
+            parts.update(Msg::Event(event.clone()));
+        }
+        prop_assert_eq!(whole, parts);
+    }
+}
+
+#[test]
+fn a_frame_is_quick_after_many_steps() {
+    // No timing here (the benches have it): only that what is kept does not grow with the run.
+    let app = synthetic(128, 60_000, 1.0, "long");
+    assert!(app.run.history.buckets().len() <= 4096 && app.run.paths.len() <= 1024);
+}
