@@ -205,7 +205,7 @@ fn synthetic(layers: usize, steps: u64, scale: f32, name: &str) -> App {
     let expected = vec![0.5; layers];
     send(Event::StageEntered { step: 0, stage: 0, path_length: 1, by_hand: true, expected, schedule }, 0);
     for step in 0..steps {
-        let path = LayerPath::from_layers(layers, (0..layers).filter(|l| (l + step as usize) % 3 != 0));
+        let path = LayerPath::from_layers(layers, (0..layers).filter(|l| !(l + step as usize).is_multiple_of(3)));
         let loss = scale * (1.0 + (step as f32).sin());
         send(Event::Stepped { step, stage: 0, path, loss, learning_rate: 1e-3, gradient_norm: 1.0 }, step * 1000);
     }

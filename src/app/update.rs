@@ -14,14 +14,14 @@ impl App {
     pub fn update(&mut self, msg: Msg) -> Vec<Request> {
         match msg {
             Msg::Event(stamped) => {
-                if let Event::Applied { command, .. } | Event::Refused { command, .. } = &stamped.event {
-                    if let Some(at) = self.pending.iter().position(|c| c == command) {
-                        self.pending.remove(at);
-                        if let Event::Refused { reason, .. } = &stamped.event {
-                            self.ui.notice = Some(format!("refused: {reason}"));
-                        } else if *command == Command::EvaluateCurve && self.ui.overlay == Overlay::None {
-                            self.ui.overlay = Overlay::Curve;
-                        }
+                if let Event::Applied { command, .. } | Event::Refused { command, .. } = &stamped.event
+                    && let Some(at) = self.pending.iter().position(|c| c == command)
+                {
+                    self.pending.remove(at);
+                    if let Event::Refused { reason, .. } = &stamped.event {
+                        self.ui.notice = Some(format!("refused: {reason}"));
+                    } else if *command == Command::EvaluateCurve && self.ui.overlay == Overlay::None {
+                        self.ui.overlay = Overlay::Curve;
                     }
                 }
                 self.run.apply(&stamped);

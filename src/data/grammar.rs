@@ -7,6 +7,9 @@
 /// How likely the parts are that may follow a part: `(part, weight)`.
 type Next = &'static [(usize, f64)];
 
+/// Weight and slots of a sentence.
+pub type Sentence = (f64, Vec<Slot>);
+
 /// One part of a story.
 pub struct Part {
     /// Ways to tell it: weight and template. `{class}` draws a word, `{class:x}` draws and remembers it as x,
@@ -167,7 +170,7 @@ pub struct Grammar {
     /// Probabilities within each class: `1 / sqrt(rank)`, normalised.
     pub weights: Vec<Vec<f64>>,
     /// For each part: its sentences, and what may follow.
-    pub parts: Vec<(Vec<(f64, Vec<Slot>)>, Next)>,
+    pub parts: Vec<(Vec<Sentence>, Next)>,
     /// Tokens of `he` and `she`.
     pub pronouns: [u32; 2],
     he: Vec<u32>,

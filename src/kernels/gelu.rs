@@ -1,5 +1,7 @@
 //! GELU, in the tanh form of GPT-2 ("gelu_new") and in the exact form, forward and backward.
 
+use std::f32::consts::FRAC_1_SQRT_2;
+
 use rayon::prelude::*;
 
 use super::BLOCK;
@@ -16,7 +18,7 @@ pub enum Gelu {
 
 const CUBIC: f32 = 0.044_715;
 /// `2 sqrt(2/pi)`: `0.5 (1 + tanh z) = sigmoid(2 z)`.
-const SLOPE: f32 = 1.595_769_1;
+const SLOPE: f32 = 1.595_769;
 
 /// `y = gelu(x)`, element by element.
 pub fn forward(kind: Gelu, y: &mut [f32], x: &[f32]) {
@@ -25,8 +27,6 @@ pub fn forward(kind: Gelu, y: &mut [f32], x: &[f32]) {
         Gelu::Erf => y.iter_mut().zip(x).for_each(|(y, &x)| *y = 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2))),
     });
 }
-
-use std::f32::consts::FRAC_1_SQRT_2;
 
 /// `dy *= gelu'(x)`, element by element.
 pub fn backward(kind: Gelu, dy: &mut [f32], x: &[f32]) {

@@ -7,7 +7,8 @@ pub fn exp(x: f32) -> f32 {
     // x = n ln 2 + r, |r| <= ln 2 / 2; e^r by its Taylor polynomial of degree 7 (remainder below 6e-9).
     let x = x.clamp(-87.3, 88.3);
     const SHIFT: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer
-    let n = (x * std::f32::consts::LOG2_E + SHIFT) - SHIFT;
+    let shifted = x * std::f32::consts::LOG2_E + SHIFT;
+    let n = shifted - SHIFT;
     // ln 2 in two parts, so that the difference keeps its bits.
     let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
     let p = 1.0 / 5040.0;
@@ -18,8 +19,9 @@ pub fn exp(x: f32) -> f32 {
     let p = p * r + 0.5;
     let p = p * r + 1.0;
     let p = p * r + 1.0;
-    // 2^n by its bits; n lies in -126..=127 after the clamp.
-    p * f32::from_bits(((n as i32 + 127) << 23) as u32)
+    // 2^n by its bits; n lies in -126..=127 after the clamp and stands in the low bits of `shifted`. (A cast of n to an
+    // integer saturates, which costs more than the polynomial.)
+    p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// `1 / (1 + e^-x)`.

@@ -112,6 +112,7 @@ impl Activations {
         mlp.end(g, x, p, act, place::DOWN, place::LN_2);
     }
 
+    #[allow(clippy::too_many_arguments)]
     /// Turns the gradient of the output (`d`) into that of the input, and stores the parameters' gradients // d, x (M, C)
     pub fn backward(
         &self,

@@ -188,7 +188,8 @@ impl Engine for Fast {
         for (slot, layer) in path.active().enumerate() {
             gradient_buffers(&mut work.layer_grads[slot], &weights.layers[layer]);
         }
-        work.path = Some(path);
+        // No gradient is at hand until this one is whole.
+        work.path = None;
         let scale = 1.0 / micro_batches.len() as f32;
         pool.install(|| {
             let mut sum = 0.0;
@@ -196,6 +197,7 @@ impl Engine for Fast {
                 let store = if index == 0 { Store::Set } else { Store::Add };
                 sum += f64::from(weights.loss_and_gradient(model, work, batch, path, scale, store)?);
             }
+            work.path = Some(path);
             Ok((sum / micro_batches.len() as f64) as f32)
         })
     }

@@ -92,7 +92,8 @@ fn draw_body(app: &App, look: &Look, body: Rect, buf: &mut ratatui::buffer::Buff
         Layout::vertical([Constraint::Min(0), Constraint::Length((body.height / 4).clamp(7, 12))]).areas(body);
     let [left, right] = Layout::horizontal([Constraint::Percentage(64), Constraint::Percentage(36)]).areas(top);
     let [chart, strip] = Layout::vertical([Constraint::Min(8), Constraint::Length(strip_height)]).areas(left);
-    let [log, transitions] = Layout::horizontal([Constraint::Percentage(46), Constraint::Percentage(54)]).areas(bottom);
+    let [log, transitions] =
+        Layout::horizontal([Constraint::Min(0), Constraint::Length(70.min(bottom.width * 3 / 5))]).areas(bottom);
     draw_pane(app, look, Pane::Loss, chart, buf);
     draw_pane(app, look, Pane::Strip, strip, buf);
     draw_pane(app, look, Pane::Layers, right, buf);
@@ -149,7 +150,7 @@ pub(crate) fn short(value: f64) -> String {
 
 /// Seconds as people read them.
 pub(crate) fn duration(seconds: f64) -> String {
-    let s = seconds.max(0.0).min(3.6e8) as u64;
+    let s = seconds.clamp(0.0, 3.6e8) as u64;
     match s {
         0..3600 => format!("{}:{:02}", s / 60, s % 60),
         3600..86_400 => format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60),

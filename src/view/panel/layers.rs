@@ -11,8 +11,13 @@ pub(super) struct Layers;
 
 impl Panel for Layers {
     fn title(&self, app: &App, width: u16) -> String {
-        let long = format!("Activity in this stage ({} steps), │ expected", app.run.stage.steps);
-        if long.chars().count() <= usize::from(width) { long } else { "Activity".to_owned() }
+        let steps = app.run.stage.steps;
+        let titles = [
+            format!("Activity in this stage ({steps} steps), │ expected"),
+            format!("Activity in {steps} steps, │ expected"),
+        ];
+        let fits = |title: &String| title.chars().count() <= usize::from(width);
+        titles.into_iter().find(fits).unwrap_or_else(|| "Activity".to_owned())
     }
 
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {

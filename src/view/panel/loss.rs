@@ -97,7 +97,7 @@ impl Panel for Loss {
             canvas.line(at(0), at(1), theme.smooth);
         }
         canvas.render(buf);
-        for full in &app.run.full {
+        for full in app.run.full.iter().filter(|f| scale.y(f.loss) >= 0) {
             let x = plot.x + (scale.x(full.step) / 2).clamp(0, i32::from(plot.width) - 1) as u16;
             let y = plot.y + (scale.y(full.loss) / 4).clamp(0, i32::from(plot.height) - 1) as u16;
             buf.set_string(x, y, if look.ascii { "O" } else { "◆" }, Style::new().fg(theme.full));
@@ -119,9 +119,13 @@ impl Panel for Loss {
 
 fn scale(app: &App, dots: (i32, i32)) -> Option<Scale> {
     let buckets = app.run.history.buckets();
-    let full = app.run.full.iter().map(|f| f.loss);
+    // The first steps fall so steeply that they would flatten all that follows: once there are others to look at, the
+    // scale is made for those, and the beginning leaves through the top.
+    let settled = if app.run.step > 100 && !app.ui.log_scale { app.run.step * 3 / 100 } else { 0 };
+    let full = app.run.full.iter().filter(|f| f.step >= settled).map(|f| f.loss);
     let floor = app.run.started.as_ref().and_then(|s| s.floor);
-    let all = buckets.iter().flat_map(|b| [b.low, b.high]).chain(full).chain(floor);
+    let steps = buckets.iter().filter(|b| b.step >= settled).flat_map(|b| [b.low, b.high]);
+    let all = steps.chain(full).chain(floor);
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for loss in all {
         (low, high) = (low.min(f64::from(loss)), high.max(f64::from(loss)));

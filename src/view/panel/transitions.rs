@@ -18,7 +18,7 @@ impl Panel for Transitions {
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
         let theme = &look.theme;
         let arrow = if look.ascii { ">" } else { "→" };
-        let head = format!("  step  length  before  entered   peak   after  recovered  full{arrow}");
+        let head = format!("  step length  before entered    peak   after recovered  full {arrow} full");
         let dim = Style::new().fg(theme.dim);
         buf.set_stringn(area.x, area.y, head, usize::from(area.width), dim);
         if app.run.transitions.is_empty() {
@@ -37,7 +37,7 @@ impl Panel for Transitions {
                 n => format!("{n} steps"),
             });
             let text = format!(
-                "{:>6} {:>3}{arrow}{:<3} {:>7.4}  {:>7.4} {:>6.4}  {:>6.4}  {recovered:>9}  {:.4}{arrow}{:.4}",
+                "{:>6} {:>3}{arrow}{:<3} {:>6.4} {:>7.4} {:>7.4} {:>7.4} {recovered:>9} {:.3} {arrow} {:.3}",
                 t.at, t.from, t.to, t.before, t.entered, t.peak, t.after, t.full[0], t.full[1]
             );
             let y = area.y + 1 + row as u16;
@@ -47,7 +47,7 @@ impl Panel for Transitions {
             let style = Style::new().fg(if is_jump { theme.warn } else { theme.good });
             let style = if is_jump { style.add_modifier(Modifier::BOLD) } else { style };
             if area.width > 32 {
-                buf.set_style(Rect { x: area.x + 24, y, width: 7, height: 1 }, style);
+                buf.set_style(Rect { x: area.x + 21, y, width: 8, height: 1 }, style);
             }
         }
     }
