@@ -75,7 +75,7 @@ fn draw_body(app: &App, look: &Look, body: Rect, buf: &mut ratatui::buffer::Buff
         return draw_pane(app, look, app.pane(), body, buf);
     }
     let layers = app.run.layers().max(1) as u16;
-    let strip_height = (layers.div_ceil(2) + 3).min(body.height / 3).max(5);
+    let strip_height = (layers.div_ceil(2) + 3).min(body.height * 2 / 5).max(5);
     if body.width < 100 || body.height < 24 {
         let [chart, strip, log] =
             Layout::vertical([Constraint::Min(7), Constraint::Length(strip_height), Constraint::Length(5)]).areas(body);
