@@ -1,7 +1,7 @@
 //! Token files: tokens on disk, mapped into memory, so that a corpus may be larger than memory.
 //!
-//! A header of 32 bytes (magic, bytes per token, count), then the tokens, little endian, two bytes each where the
-//! vocabulary allows. Written under another name, synced and renamed: a file of the right name is whole.
+//! A header of 32 bytes (magic, bytes per token, count, checksum), then the tokens, little endian, two bytes each where
+//! the vocabulary allows. Written under another name, synced and renamed: a file of the right name is whole.
 #![allow(unsafe_code)] // one memory map
 
 use std::fs::{self, File};
@@ -11,14 +11,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use memmap2::Mmap;
 
-const MAGIC: &[u8; 8] = b"RAPTRTK1";
+const MAGIC: &[u8; 8] = b"RAPTRTK2";
 const HEADER: usize = 32;
 
-fn header(width: u64, count: u64) -> [u8; HEADER] {
+/// A checksum that goes on with one more token (FNV-1a, a token at a time): it finds damage, not malice.
+fn checked(sum: u64, token: u32) -> u64 {
+    (sum ^ u64::from(token)).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+/// The checksum of no tokens.
+const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn header(width: u64, count: u64, sum: u64) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..16].copy_from_slice(&width.to_le_bytes());
     bytes[16..24].copy_from_slice(&count.to_le_bytes());
+    bytes[24..].copy_from_slice(&sum.to_le_bytes());
     bytes
 }
 
@@ -29,6 +38,7 @@ pub struct Writer {
     file: PathBuf,
     width: u64,
     count: u64,
+    sum: u64,
 }
 
 impl Writer {
@@ -43,7 +53,7 @@ impl Writer {
         let mut out = BufWriter::with_capacity(1 << 20, out);
         out.write_all(&[0; HEADER]).with_context(|| format!("writing {}", draft.display()))?;
         let width = if vocabulary <= 1 << 16 { 2 } else { 4 };
-        Ok(Self { out, draft, file: file.to_owned(), width, count: 0 })
+        Ok(Self { out, draft, file: file.to_owned(), width, count: 0, sum: EMPTY })
     }
 
     /// Adds tokens.
@@ -52,6 +62,7 @@ impl Writer {
     /// If they can't be written.
     pub fn write(&mut self, tokens: &[u32]) -> Result<()> {
         self.count += tokens.len() as u64;
+        self.sum = tokens.iter().fold(self.sum, |sum, &token| checked(sum, token));
         let mut put = |bytes: &[u8]| self.out.write_all(bytes);
         let written = tokens
             .iter()
@@ -69,7 +80,7 @@ impl Writer {
         let finish = || -> Result<()> {
             let mut file = self.out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
             file.rewind()?;
-            file.write_all(&header(self.width, self.count))?;
+            file.write_all(&header(self.width, self.count, self.sum))?;
             file.sync_all()?;
             fs::rename(&self.draft, &self.file)?;
             Ok(())
@@ -92,7 +103,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Opens a token file; none if it isn't there or isn't whole.
+    /// Opens a token file; none if it isn't there, isn't whole or is damaged. Reads it once, for the checksum: a token that
+    /// the model has no row for must not come out of it.
     pub fn open(file: &Path) -> Option<Self> {
         let f = File::open(file).ok()?;
         // SAFETY: a mapped file must not be changed by anyone while it is mapped. Ours are written once under another
@@ -104,7 +116,18 @@ impl Tokens {
         }
         let (width, count) = (usize::try_from(number(8)?).ok()?, usize::try_from(number(16)?).ok()?);
         let is_whole = matches!(width, 2 | 4) && count.checked_mul(width)?.checked_add(HEADER)? == map.len();
-        is_whole.then_some(Self { map, width, count })
+        let sum = number(24)?;
+        let tokens = is_whole.then_some(Self { map, width, count })?;
+        (tokens.checksum() == sum).then_some(tokens)
+    }
+
+    fn checksum(&self) -> u64 {
+        let bytes = &self.map[HEADER..];
+        if self.width == 2 {
+            bytes.chunks_exact(2).fold(EMPTY, |sum, b| checked(sum, u32::from(u16::from_le_bytes([b[0], b[1]]))))
+        } else {
+            bytes.chunks_exact(4).fold(EMPTY, |sum, b| checked(sum, u32::from_le_bytes([b[0], b[1], b[2], b[3]])))
+        }
     }
 
     /// How many tokens it holds.
@@ -152,6 +175,12 @@ mod tests {
             let bytes = fs::read(&file).unwrap();
             fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
             assert!(Tokens::open(&file).is_none());
+            for at in [9, 17, 25, HEADER, bytes.len() - 1] {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 0x40;
+                fs::write(&file, damaged).unwrap();
+                assert!(Tokens::open(&file).is_none(), "byte {at} of {} is damaged", bytes.len());
+            }
         }
     }
 }
