@@ -56,15 +56,18 @@ pub fn files(path: &Path) -> Result<(Vec<PathBuf>, usize)> {
     Ok((found, others))
 }
 
-/// The kind of text, if the name has one of the known endings.
-fn ending(file: &Path) -> Option<&'static str> {
-    let name = file.file_name()?.to_str()?.to_lowercase();
+/// How a file is read: the kind of text, if its name has one of the known endings, and the kind of packing, if any.
+pub fn kind(file: &Path) -> (Option<&'static str>, Option<&'static str>) {
+    let name = file.file_name().and_then(|n| n.to_str()).unwrap_or("").to_lowercase();
     let mut parts = name.rsplit('.');
-    let mut last = parts.next()?;
-    if PACKED.contains(&last) {
-        last = parts.next()?;
-    }
-    ENDINGS.into_iter().find(|e| *e == last)
+    let last = parts.next().unwrap_or("");
+    let packed = PACKED.into_iter().find(|p| *p == last);
+    let last = if packed.is_some() { parts.next().unwrap_or("") } else { last };
+    (ENDINGS.into_iter().find(|e| *e == last), packed)
+}
+
+fn ending(file: &Path) -> Option<&'static str> {
+    kind(file).0
 }
 
 /// Counts the bytes that were read from a file.
@@ -117,7 +120,7 @@ impl<R: BufRead> Read for Zst<R> {
 /// Opens a file for reading, unpacked. `count` goes up by the bytes that are taken from the disk.
 fn open(file: &Path, count: &Rc<Cell<u64>>) -> io::Result<Box<dyn BufRead>> {
     let raw = BufReader::with_capacity(1 << 16, Counted { file: File::open(file)?, count: count.clone() });
-    Ok(match file.extension().and_then(|e| e.to_str()) {
+    Ok(match kind(file).1 {
         Some("gz") => Box::new(BufReader::new(MultiGzDecoder::new(raw))),
         Some("zst") => Box::new(BufReader::new(Zst::Between(raw))),
         _ => Box::new(raw),
@@ -136,29 +139,41 @@ pub fn each(files: &[PathBuf], size: usize, take: &mut dyn FnMut(String, u64) ->
         let mut reader =
             open(file, &count).map_err(|e| DataError::new(format!("{} can't be read: {e}", file.display())))?;
         let is_jsonl = ending(file) == Some("jsonl");
-        let (mut text, mut line, mut number) = (String::new(), Vec::new(), 0);
+        // A line of JSON is a document; a line of plain text may be a whole book, and is taken in pieces.
+        let piece = if is_jsonl { u64::MAX } else { 8 * size as u64 };
+        let (mut text, mut line, mut number, mut taken) = (String::new(), Vec::new(), 1, 0);
         loop {
-            line.clear();
-            number += 1;
-            let n = reader.read_until(b'\n', &mut line).map_err(|e| bad(number, e.to_string()))?;
-            if n == 0 {
+            let n = (&mut reader).take(piece).read_until(b'\n', &mut line).map_err(|e| bad(number, e.to_string()))?;
+            if n == 0 && line.is_empty() {
                 break;
             }
-            let utf8 = std::str::from_utf8(&line)
-                .map_err(|e| bad(number, format!("not UTF-8 at byte {} of the line", e.valid_up_to() + 1)))?;
-            let utf8 = if number == 1 { utf8.trim_start_matches('\u{feff}') } else { utf8 };
-            let is_blank = utf8.trim().is_empty();
+            let whole = match std::str::from_utf8(&line) {
+                Ok(utf8) => utf8.len(),
+                // A piece may end within a character; the next one has its rest.
+                Err(e) if e.error_len().is_none() && n > 0 && line.last() != Some(&b'\n') => e.valid_up_to(),
+                Err(e) => {
+                    let at = taken + e.valid_up_to() + 1;
+                    return Err(bad(number, format!("not UTF-8 at byte {at} of the line")).into());
+                }
+            };
+            let rest = line.split_off(whole);
+            // Just found valid.
+            let utf8 = std::str::from_utf8(&line).unwrap_or_default();
+            let utf8 = if number == 1 && taken == 0 { utf8.trim_start_matches('\u{feff}') } else { utf8 };
+            let is_blank = taken == 0 && utf8.ends_with('\n') && utf8.trim().is_empty();
             if is_jsonl {
-                if !is_blank {
+                if !utf8.trim().is_empty() {
                     take(json_text(utf8).map_err(|why| bad(number, why))?, count.get())?;
                 }
-                continue;
+            } else {
+                text.push_str(utf8);
+                // Text without blank lines is cut once it is far too long.
+                if (is_blank && text.len() >= size) || text.len() >= 8 * size {
+                    take(std::mem::take(&mut text), count.get())?;
+                }
             }
-            text.push_str(utf8);
-            // Text without blank lines is cut at a line's end once it is far too long.
-            if (is_blank && text.len() >= size) || text.len() >= 8 * size {
-                take(std::mem::take(&mut text), count.get())?;
-            }
+            (number, taken) = if utf8.ends_with('\n') { (number + 1, 0) } else { (number, taken + line.len()) };
+            line = rest;
         }
         if !text.trim().is_empty() {
             take(text, count.get())?;
@@ -217,9 +232,30 @@ mod tests {
     }
 
     #[test]
+    fn one_endless_line_is_taken_in_pieces_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.txt");
+        // Characters of three bytes: pieces of 8 * 10 bytes end within them.
+        let text = "日本語".repeat(100);
+        fs::write(&file, &text).unwrap();
+        let documents = collect(std::slice::from_ref(&file), 10).unwrap();
+        assert_eq!(documents.concat(), text);
+        assert!(documents.iter().all(|d| d.len() <= 3 * 80), "{:?}", documents.iter().map(String::len));
+        // A file that ends within a character, and a wrong byte behind the first piece.
+        fs::write(&file, &text.as_bytes()[..899]).unwrap();
+        let error = collect(std::slice::from_ref(&file), 10).unwrap_err().to_string();
+        assert!(error.contains("line 1: not UTF-8 at byte 898 of the line"), "{error}");
+        let mut bytes = text.into_bytes();
+        bytes[300] = 0xff;
+        fs::write(&file, bytes).unwrap();
+        let error = collect(&[file], 10).unwrap_err().to_string();
+        assert!(error.contains("line 1: not UTF-8 at byte 301 of the line"), "{error}");
+    }
+
+    #[test]
     fn packed_files_read_as_plain_ones() {
         let dir = tempfile::tempdir().unwrap();
-        let gz = dir.path().join("a.jsonl.gz");
+        let gz = dir.path().join("a.jsonl.GZ");
         let mut packer = flate2::write::GzEncoder::new(File::create(&gz).unwrap(), flate2::Compression::fast());
         packer.write_all(b"{\"text\":\"one\",\"id\":1}\n\n{\"text\":\"two\\nlines\"}\n").unwrap();
         packer.finish().unwrap();

@@ -148,7 +148,7 @@ fn key_of(parts: &[&str]) -> String {
     hex(&sha.finalize()[..12])
 }
 
-/// Checksum of all files' contents in order; their names don't matter.
+/// Checksum of all files' contents in order and of how each is read; their names don't matter otherwise.
 fn content_key(plan: &Plan, progress: OnProgress<'_>) -> Result<String> {
     let mut sha = Sha256::new();
     let mut done = 0;
@@ -157,6 +157,7 @@ fn content_key(plan: &Plan, progress: OnProgress<'_>) -> Result<String> {
         for file in files {
             let unreadable = |e| DataError::new(format!("{} can't be read: {e}", file.display()));
             sha.update([part as u8]);
+            sha.update(format!("{:?}", documents::kind(file)));
             sha.update(fs::metadata(file).map_err(unreadable)?.len().to_le_bytes());
             let mut reader = fs::File::open(file).map_err(unreadable)?;
             loop {
@@ -364,6 +365,22 @@ mod tests {
         let key = open(&c).unwrap().checksum();
         fs::write(dir.path().join("text/c.txt"), "more").unwrap();
         assert_ne!(open(&c).unwrap().checksum(), key);
+    }
+
+    #[test]
+    fn equal_bytes_read_in_another_way_are_another_corpus() {
+        let dir = corpus_dir();
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        let lines: String = (0..3000).map(|i| format!("{{\"text\":\"line {i}\"}}\n")).collect();
+        let mut c = config(dir.path(), "bytes");
+        c.data.validation_share = 0.3;
+        let mut key = |name: &str| {
+            fs::write(file(name), &lines).unwrap();
+            c.data.path = file(name);
+            open(&c).unwrap().checksum()
+        };
+        assert_ne!(key("a.jsonl"), key("a.txt"));
+        assert_eq!(key("a.txt"), key("b.txt"));
     }
 
     #[test]
