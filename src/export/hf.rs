@@ -18,7 +18,7 @@ use crate::kernels::layer_norm::EPSILON;
 use crate::layer_path::LayerPath;
 use crate::model::{self, Parameter};
 use crate::objective::{Batch, NO_TARGET};
-use crate::rng::{Purpose, keyed};
+use crate::rng::{Purpose, Rng, keyed};
 use crate::trainer::checkpoint;
 
 /// A model class of `transformers`.
@@ -29,8 +29,43 @@ enum Class {
     RobertaPreLayerNorm,
 }
 
-/// RoBERTa numbers positions from here: its padding token's number + 1.
-const ROBERTA_FIRST_POSITION: usize = 2;
+/// Markers that tokenizers have, by their role in `transformers`; the first name that exists is taken.
+const MARKERS: [(&str, &[&str]); 6] = [
+    ("pad_token", &["[PAD]", "<pad>"]),
+    ("unk_token", &["[UNK]", "<unk>"]),
+    ("cls_token", &["[CLS]", "<s>"]),
+    ("sep_token", &["[SEP]", "</s>"]),
+    ("eos_token", &["<|endoftext|>", "</s>", "<end>"]),
+    ("mask_token", &["[MASK]", "<mask>", "[mask]"]),
+];
+
+/// The markers of a `tokenizer.json`: role, name, number. One that the tokenizer lacks must not be named, or
+/// `transformers` adds it under a number that the model has no row for.
+fn markers(tokenizer_json: &Value) -> Vec<(&'static str, &'static str, u64)> {
+    let number = |name: &str| {
+        let added = tokenizer_json["added_tokens"].as_array().into_iter().flatten();
+        let mut added = added.filter(|t| t["content"] == name).filter_map(|t| t["id"].as_u64());
+        added.next().or_else(|| tokenizer_json["model"]["vocab"][name].as_u64())
+    };
+    let first = |names: &[&'static str]| names.iter().find_map(|name| Some((*name, number(name)?)));
+    MARKERS.iter().filter_map(|(role, names)| first(names).map(|(name, id)| (*role, name, id))).collect()
+}
+
+/// RoBERTa's number of the padding token, and the position it counts from: that number + 1. A token with this number gets
+/// no position, so where the tokenizer has no padding it must be one that no text holds: -1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Padding(i64);
+
+impl Padding {
+    fn of(markers: &[(&str, &str, u64)]) -> Self {
+        Self(markers.iter().find(|m| m.0 == "pad_token").and_then(|m| i64::try_from(m.2).ok()).unwrap_or(-1))
+    }
+
+    fn first_position(self) -> usize {
+        // -1 or more, so 0 or more.
+        usize::try_from(self.0 + 1).unwrap_or(0)
+    }
+}
 
 fn class_of(m: &ModelConfig) -> Result<Class> {
     match (m.architecture, m.norm, m.residual) {
@@ -64,27 +99,40 @@ pub fn write(run_dir: &Path, config: &RunConfig, out: &Path) -> Result<String> {
         let file = out.join(name);
         fs::write(&file, bytes).with_context(|| format!("writing {}", file.display()))
     };
-    write("model.safetensors", &tensors(class, &ordered)?)?;
-    write("config.json", &serde_json::to_vec_pretty(&config_json(class, config, vocabulary))?)?;
     let tokenizer = run_dir.join("tokenizer.json");
+    let mut marked = Vec::new();
     if tokenizer.is_file() {
-        write("tokenizer.json", &fs::read(&tokenizer).with_context(|| format!("reading {}", tokenizer.display()))?)?;
-        write("tokenizer_config.json", &serde_json::to_vec_pretty(&tokenizer_config(class, config))?)?;
+        let bytes = fs::read(&tokenizer).with_context(|| format!("reading {}", tokenizer.display()))?;
+        let parsed = serde_json::from_slice(&bytes).with_context(|| format!("reading {}", tokenizer.display()))?;
+        marked = markers(&parsed);
+        write("tokenizer.json", &bytes)?;
+        write("tokenizer_config.json", &serde_json::to_vec_pretty(&tokenizer_config(config, &marked))?)?;
     }
-    write("reference_logits.json", &serde_json::to_vec(&reference(config, vocabulary, ordered)?)?)?;
+    let padding = Padding::of(&marked);
+    write("model.safetensors", &tensors(class, padding, &ordered)?)?;
+    write("config.json", &serde_json::to_vec_pretty(&config_json(class, padding, config, vocabulary))?)?;
+    let mask = marked.iter().find(|m| m.0 == "mask_token").map(|m| m.2 as u32);
+    write("reference_logits.json", &serde_json::to_vec(&reference(config, vocabulary, padding, mask, ordered)?)?)?;
     Ok(format!("{} of {} is now a {class:?} model in {}\n", found.file, run_dir.display(), out.display()))
 }
 
-/// Our logits of two random sequences, one shorter than the context.
-fn reference(config: &RunConfig, vocabulary: usize, parameters: Vec<Parameter>) -> Result<Value> {
+/// Our logits of two random sequences, one shorter than the context, with the mask in their middle.
+fn reference(
+    config: &RunConfig,
+    vocabulary: usize,
+    padding: Padding,
+    mask: Option<u32>,
+    parameters: Vec<Parameter>,
+) -> Result<Value> {
     let mut engine = model::fast::Fast::new(&config.model, vocabulary, 0, 0)?;
     model::Engine::set_parameters(&mut engine, parameters)?;
     let mut rng = keyed(0, Purpose::EvaluationBatch, 0, 0);
     let (mut all_ids, mut all_logits) = (Vec::new(), Vec::new());
     for context in [config.model.context.min(64), config.model.context.div_ceil(2).min(17)] {
-        // RoBERTa takes tokens with the padding's number for padding and gives them no position: 0 and 1 are left out.
-        let draw = |_| (2 + rng.below(vocabulary as u64 - 2)) as u32;
-        let ids: Vec<u32> = (0..context).map(draw).collect();
+        let mut ids = sequence(context, vocabulary, padding, &mut rng);
+        if let (Some(mask), Some(middle)) = (mask, ids.get_mut(context / 2)) {
+            *middle = mask;
+        }
         let targets = vec![NO_TARGET; context];
         let batch = Batch { sequences: 1, context, inputs: ids.clone(), targets };
         let logits = model::Engine::logits(&mut engine, &batch, LayerPath::full(config.model.layers))?;
@@ -94,7 +142,14 @@ fn reference(config: &RunConfig, vocabulary: usize, parameters: Vec<Parameter>) 
     Ok(json!({ "input_ids": all_ids, "logits": all_logits }))
 }
 
-fn config_json(class: Class, config: &RunConfig, vocabulary: usize) -> Value {
+/// Random tokens, all but the padding, which RoBERTa gives no position.
+fn sequence(context: usize, vocabulary: usize, padding: Padding, rng: &mut Rng) -> Vec<u32> {
+    let tokens = (0..vocabulary as u32).filter(|&t| i64::from(t) != padding.0);
+    let tokens: Vec<u32> = tokens.collect();
+    (0..context).map(|_| tokens[rng.below(tokens.len() as u64) as usize]).collect()
+}
+
+fn config_json(class: Class, padding: Padding, config: &RunConfig, vocabulary: usize) -> Value {
     let m = &config.model;
     let (architecture, model_type) = match class {
         Class::Gpt2 => ("GPT2LMHeadModel", "gpt2"),
@@ -116,12 +171,12 @@ fn config_json(class: Class, config: &RunConfig, vocabulary: usize) -> Value {
             "bos_token_id": 0, "eos_token_id": 0, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
         })
     } else {
-        let offset = if class == Class::Bert { 0 } else { ROBERTA_FIRST_POSITION };
+        let offset = if class == Class::Bert { 0 } else { padding.first_position() };
         json!({
             "num_hidden_layers": m.layers, "num_attention_heads": m.heads, "hidden_size": m.width,
             "intermediate_size": m.width * m.mlp_ratio, "max_position_embeddings": m.context + offset,
             "hidden_act": "gelu_new", "layer_norm_eps": EPSILON, "type_vocab_size": 1,
-            "pad_token_id": if class == Class::Bert { 0 } else { ROBERTA_FIRST_POSITION - 1 },
+            "pad_token_id": if class == Class::Bert { 0 } else { padding.0 },
             "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "is_decoder": false,
         })
     };
@@ -131,22 +186,14 @@ fn config_json(class: Class, config: &RunConfig, vocabulary: usize) -> Value {
     value
 }
 
-fn tokenizer_config(class: Class, config: &RunConfig) -> Value {
+fn tokenizer_config(config: &RunConfig, markers: &[(&str, &str, u64)]) -> Value {
     let mut value = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": config.model.context,
         "clean_up_tokenization_spaces": false,
     });
-    let special = match config.data.tokenizer.as_str() {
-        "bpe" => json!({ "eos_token": "<|endoftext|>", "mask_token": "<mask>" }),
-        "wordpiece" => json!({
-            "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]",
-        }),
-        _ if class == Class::Gpt2 => json!({}),
-        _ => json!({ "mask_token": "[MASK]" }),
-    };
-    if let (Some(value), Value::Object(special)) = (value.as_object_mut(), special) {
-        value.extend(special);
+    if let Some(value) = value.as_object_mut() {
+        value.extend(markers.iter().map(|(role, name, _)| ((*role).to_owned(), json!(name))));
     }
     value
 }
@@ -169,9 +216,9 @@ fn transposed(name: impl Into<String>, p: &Parameter, from: usize, to: usize) ->
     Out { name: name.into(), shape: vec![to - from, rows], values }
 }
 
-fn tensors(class: Class, parameters: &[Parameter]) -> Result<Vec<u8>> {
+fn tensors(class: Class, padding: Padding, parameters: &[Parameter]) -> Result<Vec<u8>> {
     let all: Vec<Out> =
-        parameters.iter().flat_map(|p| if class == Class::Gpt2 { gpt2(p) } else { bert(class, p) }).collect();
+        parameters.iter().flat_map(|p| if class == Class::Gpt2 { gpt2(p) } else { bert(class, padding, p) }).collect();
     let mut all = all;
     if class != Class::Gpt2 {
         // Segment embeddings, which we have none of.
@@ -201,13 +248,13 @@ fn prefix(class: Class) -> &'static str {
     if class == Class::Bert { "bert" } else { "roberta_prelayernorm" }
 }
 
-fn bert(class: Class, p: &Parameter) -> Vec<Out> {
+fn bert(class: Class, padding: Padding, p: &Parameter) -> Vec<Out> {
     let root = prefix(class);
     let whole = |name: String| {
         if p.shape.len() == 2 { transposed(name, p, 0, p.shape[1]) } else { out(name, p) }
     };
     let Some(inner) = p.name.strip_prefix("h.") else {
-        return vec![bert_outside(class, p, whole)];
+        return vec![bert_outside(class, padding, p, whole)];
     };
     let (layer, rest) = inner.split_once('.').unwrap_or((inner, ""));
     let (part, kind) = rest.rsplit_once('.').unwrap_or((rest, ""));
@@ -241,7 +288,7 @@ fn bert(class: Class, p: &Parameter) -> Vec<Out> {
 }
 
 /// Parameters outside the layers.
-fn bert_outside(class: Class, p: &Parameter, whole: impl Fn(String) -> Out) -> Out {
+fn bert_outside(class: Class, padding: Padding, p: &Parameter, whole: impl Fn(String) -> Out) -> Out {
     let root = prefix(class);
     let is_bert = class == Class::Bert;
     let head = |bert: &str, roberta: &str| {
@@ -253,9 +300,9 @@ fn bert_outside(class: Class, p: &Parameter, whole: impl Fn(String) -> Out) -> O
         "wpe" if is_bert => out(format!("{root}.embeddings.position_embeddings.{kind}"), p),
         "wpe" => {
             let width = p.shape[1];
-            let mut values = vec![0.0; ROBERTA_FIRST_POSITION * width];
+            let mut values = vec![0.0; padding.first_position() * width];
             values.extend(&p.weight);
-            let shape = vec![p.shape[0] + ROBERTA_FIRST_POSITION, width];
+            let shape = vec![p.shape[0] + padding.first_position(), width];
             Out { name: format!("{root}.embeddings.position_embeddings.{kind}"), shape, values }
         }
         "ln_embed" => out(format!("{root}.embeddings.LayerNorm.{kind}"), p),
@@ -264,5 +311,47 @@ fn bert_outside(class: Class, p: &Parameter, whole: impl Fn(String) -> Out) -> O
         "head.ln" => out(format!("{}.{kind}", head("transform.LayerNorm", "layer_norm")), p),
         // `head.bias`
         _ => out(head("bias", "bias"), p),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_markers_that_the_tokenizer_has_are_named() {
+        // As the stories' words, and as a trained BPE.
+        let words = json!({ "added_tokens": [], "model": { "vocab": { "<end>": 0, "[mask]": 1, "fox": 2 } } });
+        assert_eq!(markers(&words), [("eos_token", "<end>", 0), ("mask_token", "[mask]", 1)]);
+        let bpe = json!({
+            "added_tokens": [{ "id": 0, "content": "<|endoftext|>" }, { "id": 1, "content": "<mask>" }],
+            "model": { "vocab": { "a": 2 } },
+        });
+        assert_eq!(markers(&bpe), [("eos_token", "<|endoftext|>", 0), ("mask_token", "<mask>", 1)]);
+        let config = tokenizer_config(&RunConfig::default(), &markers(&words));
+        assert_eq!((config["mask_token"].as_str(), config.get("pad_token")), (Some("[mask]"), None));
+    }
+
+    #[test]
+    fn no_token_of_the_text_is_taken_for_padding() {
+        // RoBERTa gives padding no position, so the mask, token 1 of the stories, must not be it.
+        let padding = Padding::of(&[("mask_token", "[mask]", 1)]);
+        assert_eq!((padding.0, padding.first_position()), (-1, 0));
+        let padding = Padding::of(&[("pad_token", "<pad>", 1)]);
+        assert_eq!((padding.0, padding.first_position()), (1, 2));
+        let mut config = RunConfig::default();
+        (config.model.architecture, config.model.context) = (Architecture::Encoder, 3);
+        let json = config_json(Class::RobertaPreLayerNorm, padding, &config, 10);
+        assert_eq!((json["pad_token_id"].as_i64(), json["max_position_embeddings"].as_u64()), (Some(1), Some(5)));
+        let wpe = Parameter {
+            name: "wpe.weight".to_owned(),
+            shape: vec![3, 2],
+            weight: vec![1.0; 6],
+            first_moment: vec![],
+            second_moment: vec![],
+            updates: 0,
+        };
+        let moved = bert_outside(Class::RobertaPreLayerNorm, padding, &wpe, |_| out("", &wpe));
+        assert_eq!((moved.shape, &moved.values[..5]), (vec![5, 2], &[0.0, 0.0, 0.0, 0.0, 1.0][..]));
     }
 }
