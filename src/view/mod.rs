@@ -106,7 +106,7 @@ fn draw_pane(app: &App, look: &Look, pane: Pane, area: Rect, buf: &mut ratatui::
         return;
     };
     let has_focus = app.pane() == pane;
-    let block = frame_of(look, panel.title(app, area.width.saturating_sub(4)), has_focus);
+    let block = frame_of(look, panel.title(app, look, area.width.saturating_sub(4)), has_focus);
     let inner = block.inner(area);
     block.render(area, buf);
     if inner.width > 0 && inner.height > 0 {
@@ -117,7 +117,8 @@ fn draw_pane(app: &App, look: &Look, pane: Pane, area: Rect, buf: &mut ratatui::
 /// A panel's frame; the focus shows in its colour and in a mark.
 fn frame_of(look: &Look, title: String, has_focus: bool) -> Block<'static> {
     let theme = &look.theme;
-    let (mark, border) = if has_focus { ("▸", theme.focus) } else { (" ", theme.border) };
+    let focus = if look.ascii { ">" } else { "▸" };
+    let (mark, border) = if has_focus { (focus, theme.focus) } else { (" ", theme.border) };
     let style =
         if has_focus { Style::new().fg(theme.text).add_modifier(Modifier::BOLD) } else { Style::new().fg(theme.text) };
     let title = Line::from(vec![Span::styled(mark, Style::new().fg(border)), Span::styled(format!("{title} "), style)]);

@@ -14,7 +14,7 @@ use crate::event::Command;
 fn show(look: &Look, title: &str, lines: Vec<String>, height: u16, area: Rect, buf: &mut Buffer) {
     let inner = super::super::overlay(look, title, 64, height, area, buf);
     let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
-    let lines: Vec<Line<'_>> = lines.into_iter().map(Line::raw).collect();
+    let lines: Vec<Line<'_>> = lines.iter().flat_map(|l| l.split('\n')).map(Line::raw).collect();
     Paragraph::new(lines).wrap(Wrap { trim: false }).style(Style::new().fg(look.theme.text)).render(inner, buf);
 }
 
@@ -27,19 +27,19 @@ pub(in crate::view) fn confirm(app: &App, look: &Look, command: Command, area: R
     let left = (schedule.start(now + 1)).saturating_sub(app.run.step);
     let what = match command {
         Command::NextStage => format!(
-            "End stage {} now? Its {left} steps left go to the next, at path length {} instead of {}.",
+            "End stage {} now? Its {left} steps left go to the next,\nat path length {} instead of {}.",
             now + 1,
             length((now + 1..schedule.stages.len()).find(|&s| schedule.stages[s].steps > 0)),
             app.run.stage.path_length
         ),
         Command::PreviousStage => format!(
-            "Go back to path length {} for half of the {left} steps left in stage {}?",
+            "Go back to path length {}\nfor half of the {left} steps left in stage {}?",
             length((0..now).rev().find(|&s| schedule.stages[s].steps > 0)),
             now + 1
         ),
         other => format!("{}?", describe(other)),
     };
-    show(look, "Sure?", vec![what, String::new(), "y  yes      any other key  no".to_owned()], 7, area, buf);
+    show(look, "Sure?", vec![what, String::new(), "y  yes      any other key  no".to_owned()], 6, area, buf);
 }
 
 pub(in crate::view) fn quit(look: &Look, area: Rect, buf: &mut Buffer) {

@@ -10,11 +10,11 @@ use crate::app::App;
 pub(super) struct Layers;
 
 impl Panel for Layers {
-    fn title(&self, app: &App, width: u16) -> String {
-        let steps = app.run.stage.steps;
+    fn title(&self, app: &App, look: &Look, width: u16) -> String {
+        let (steps, tick) = (app.run.stage.steps, if look.ascii { "|" } else { "│" });
         let titles = [
-            format!("Activity in this stage ({steps} steps), │ expected"),
-            format!("Activity in {steps} steps, │ expected"),
+            format!("Activity in this stage ({steps} steps), {tick} expected"),
+            format!("Activity in {steps} steps, {tick} expected"),
         ];
         let fits = |title: &String| title.chars().count() <= usize::from(width);
         titles.into_iter().find(fits).unwrap_or_else(|| "Activity".to_owned())
@@ -38,7 +38,8 @@ impl Panel for Layers {
             let mark = match (is_on, look.ascii) {
                 (true, false) => "■",
                 (true, true) => "#",
-                (false, _) => "·",
+                (false, false) => "·",
+                (false, true) => ".",
             };
             let color = theme.stage(run.stage.index);
             buf.set_string(area.x, y, format!("{:>3} ", layer + 1), Style::new().fg(theme.dim));

@@ -11,7 +11,7 @@ use crate::app::run::From;
 pub(super) struct Log;
 
 impl Panel for Log {
-    fn title(&self, app: &App, _: u16) -> String {
+    fn title(&self, app: &App, _: &Look, _: u16) -> String {
         if app.ui.scroll > 0 && app.pane() == crate::app::Pane::Log {
             "Events (scrolled back)".to_owned()
         } else {

@@ -48,11 +48,12 @@ impl Scale {
 }
 
 impl Panel for Loss {
-    fn title(&self, app: &App, width: u16) -> String {
+    fn title(&self, app: &App, look: &Look, width: u16) -> String {
         let scale = if app.ui.log_scale { ", log" } else { "" };
-        let long =
-            format!("Loss, nats per token: subnetwork (ema {}{scale})   ◆ full model", app.ui.smoothing.weight());
-        if long.chars().count() <= usize::from(width) { long } else { "Loss  ◆ full model".to_owned() }
+        let mark = if look.ascii { "O" } else { "◆" };
+        let weight = app.ui.smoothing.weight();
+        let long = format!("Loss, nats per token: subnetwork (ema {weight}{scale})   {mark} full model");
+        if long.chars().count() <= usize::from(width) { long } else { format!("Loss{scale}  {mark} full model") }
     }
 
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
@@ -121,7 +122,7 @@ fn scale(app: &App, dots: (i32, i32)) -> Option<Scale> {
     let buckets = app.run.history.buckets();
     // The first steps fall so steeply that they would flatten all that follows: once there are others to look at, the
     // scale is made for those, and the beginning leaves through the top.
-    let settled = if app.run.step > 100 && !app.ui.log_scale { app.run.step * 3 / 100 } else { 0 };
+    let settled = if app.run.step > 100 && !app.ui.log_scale { app.run.step / 10 } else { 0 };
     let full = app.run.full.iter().filter(|f| f.step >= settled).map(|f| f.loss);
     let floor = app.run.started.as_ref().and_then(|s| s.floor);
     let steps = buckets.iter().filter(|b| b.step >= settled).flat_map(|b| [b.low, b.high]);

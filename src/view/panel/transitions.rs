@@ -10,7 +10,7 @@ use crate::app::App;
 pub(super) struct Transitions;
 
 impl Panel for Transitions {
-    fn title(&self, _: &App, width: u16) -> String {
+    fn title(&self, _: &App, _: &Look, width: u16) -> String {
         let long = "Transitions: loss of the subnetwork on fixed batches";
         if long.len() <= usize::from(width) { long.to_owned() } else { "Transitions".to_owned() }
     }
@@ -34,6 +34,7 @@ impl Panel for Transitions {
         for (row, t) in all[newest.saturating_sub(rows)..newest].iter().enumerate() {
             let recovered = t.recovered_after.map_or("not yet".to_owned(), |n| match n {
                 0 => "at once".to_owned(),
+                1 => "1 step".to_owned(),
                 n => format!("{n} steps"),
             });
             let text = format!(
