@@ -426,3 +426,26 @@ fn text_of_ones_own_is_trained_on_with_every_tokenizer_and_objective() {
         assert!(out.join("model.safetensors").is_file() && out.join("config.json").is_file());
     }
 }
+
+#[test]
+fn a_panic_of_the_trainer_becomes_an_event() {
+    use raptr_tui::run_dir::RunDir;
+    use raptr_tui::session::{self, Job};
+    let place = Place::new();
+    // No config that was checked has no heads; the kernels divide by their number.
+    let mut config = raptr_tui::config::RunConfig::default();
+    config.model.heads = 0;
+    let run = RunDir::create(place.path(), Some("a"), "").unwrap();
+    let options = session::Options {
+        job: Job::New(run),
+        config,
+        script: Vec::new(),
+        with_history: false,
+        on_thread_start: raptr_tui::tui::terminal::mark_survivable_thread,
+    };
+    let session = session::spawn(options).unwrap();
+    let last = session.events.iter().last().unwrap().event;
+    session.join();
+    let Event::Failed { reason, .. } = last else { panic!("{last:?}") };
+    assert!(reason.contains("the trainer panicked"), "{reason}");
+}
