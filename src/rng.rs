@@ -25,8 +25,6 @@ pub enum Purpose {
     EvaluationMask = 6,
     /// The fixed layer paths of an evaluation; the step is the path length, the index the batch.
     EvaluationLayerPath = 7,
-    /// Which documents are kept for validation.
-    Split = 8,
 }
 
 /// A generator for one purpose in one step.

@@ -127,24 +127,39 @@ impl Weights {
         }
     }
 
-    /// As [`Self::forward`], but with two slots for all layers: nothing is kept.
-    fn forward_only(&self, m: &ModelConfig, work: &mut Work, batch: &Batch, path: LayerPath) -> usize {
+    /// As [`Self::forward`], but with two slots for all layers: nothing is kept. Returns the last layer's output // (M, C)
+    /// and the head.
+    fn forward_only<'a>(
+        &self,
+        m: &ModelConfig,
+        work: &'a mut Work,
+        batch: &Batch,
+        path: LayerPath,
+    ) -> (&'a [f32], &'a mut Output) {
         let g = Geometry::new(m, batch.sequences, batch.context);
         work.input.forward(m, &self.input, batch);
         if work.slots.len() < 2 {
             work.slots.resize_with(2, Activations::default);
         }
-        let (a, b) = work.slots.split_at_mut(1);
+        let Work { input, slots, output, .. } = work;
+        let (a, b) = slots.split_at_mut(1);
         let mut count = 0;
         for layer in path.active() {
             let (now, before) = if count % 2 == 0 { (&mut a[0], &b[0]) } else { (&mut b[0], &a[0]) };
-            let x = if count == 0 { work.input.out() } else { before.out() };
+            let x = if count == 0 { input.out() } else { before.out() };
             now.forward(g, &self.layers[layer], x);
             count += 1;
         }
-        count
+        let x = match count {
+            0 => input.out(),
+            n if n % 2 == 1 => a[0].out(),
+            _ => b[0].out(),
+        };
+        (x, output)
     }
+}
 
+impl Weights {
     /// Loss and gradient of one micro-batch, weighed by `scale`; gradients are stored or added.
     fn loss_and_gradient(
         &self,
@@ -233,9 +248,7 @@ impl Engine for Fast {
         self.check(batch, path)?;
         let Self { model, pool, weights, work, .. } = self;
         pool.install(|| {
-            let layers = weights.forward_only(model, work, batch, path);
-            let Work { input, slots, output, .. } = work;
-            let x = if layers == 0 { input.out() } else { slots[(layers - 1) % 2].out() };
+            let (x, output) = weights.forward_only(model, work, batch, path);
             output.loss(model, &weights.input, &weights.output, x, batch, None)
         })
     }
@@ -244,9 +257,7 @@ impl Engine for Fast {
         self.check(batch, path)?;
         let Self { model, pool, weights, work, .. } = self;
         pool.install(|| {
-            let layers = weights.forward_only(model, work, batch, path);
-            let Work { input, slots, output, .. } = work;
-            let x = if layers == 0 { input.out() } else { slots[(layers - 1) % 2].out() };
+            let (x, output) = weights.forward_only(model, work, batch, path);
             Ok(output.logits(model, &weights.input, &weights.output, x))
         })
     }

@@ -1,0 +1,63 @@
+//! Figures that the screen derives from a run: how far, how fast, how much is saved, and whether the sampler is right.
+
+use super::run::Run;
+use crate::schedule::Schedule;
+
+impl Run {
+    /// Layers of the full model; 0 before the start.
+    pub fn layers(&self) -> usize {
+        self.schedule.as_ref().map_or(0, |s| s.layers)
+    }
+
+    /// Steps in all.
+    pub fn total_steps(&self) -> u64 {
+        self.schedule.as_ref().map_or(0, Schedule::total_steps)
+    }
+
+    /// Share of FLOPs saved so far against full training, everything counted.
+    pub fn saved(&self) -> f64 {
+        if self.flops.1 > 0.0 { 1.0 - self.flops.0 / self.flops.1 } else { 0.0 }
+    }
+
+    /// Seconds of a step, averaged over recent ones.
+    pub fn step_seconds(&self) -> Option<f64> {
+        let us: u64 = self.recent.iter().map(|r| r.0).sum();
+        (us > 0).then(|| us as f64 / 1e6 / self.recent.len() as f64)
+    }
+
+    /// Tokens a second, averaged over recent steps; pauses and evaluations left out.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        Some(self.started.as_ref()?.tokens_per_step as f64 / self.step_seconds()?)
+    }
+
+    /// Seconds until the last step, from what is left in FLOPs and how fast recent ones went.
+    pub fn eta_seconds(&self) -> Option<f64> {
+        let us: u64 = self.recent.iter().map(|r| r.0).sum();
+        let flops: f64 = self.recent.iter().map(|r| r.1).sum();
+        if us == 0 || flops <= 0.0 {
+            return None;
+        }
+        let schedule = self.schedule.as_ref()?;
+        let mut end = 0;
+        let left: f64 = schedule
+            .stages
+            .iter()
+            .map(|stage| {
+                end += stage.steps;
+                end.saturating_sub(self.step).min(stage.steps) as f64 * self.step_flops(stage.path_length)
+            })
+            .sum();
+        Some(left / flops * us as f64 / 1e6)
+    }
+
+    /// Whether a layer's visits in this stage lie outside three standard deviations of what is expected.
+    pub fn is_off(&self, layer: usize) -> bool {
+        let (Some(&p), Some(&n)) = (self.stage.expected.get(layer), self.stage.visits.get(layer)) else {
+            return false;
+        };
+        let (p, steps) = (f64::from(p), self.stage.steps as f64);
+        let sigma = (steps * p * (1.0 - p)).sqrt();
+        // Half a visit of grace: a share of 0 or 1 has no spread at all.
+        (n as f64 - steps * p).abs() > 3.0 * sigma + 0.5
+    }
+}

@@ -1,0 +1,97 @@
+//! Commands: what a person may ask of the trainer, carried out between steps.
+//!
+//! Each comes back as [`Event::Applied`] or [`Event::Refused`] with the step it took effect before. Never touches a channel.
+
+use anyhow::Result;
+
+use super::{CUT_SHORT, Emit, Interrupted, Trainer};
+use crate::event::{Command, Ending, Event, Why};
+use crate::schedule::Schedule;
+
+impl Trainer {
+    /// Carries out one command, between steps.
+    ///
+    /// # Errors
+    /// If the engine, the checkpoint folder or the recording fails; a command that can't be carried out is no error but
+    /// an [`Event::Refused`].
+    pub fn apply(&mut self, command: Command, interrupted: Interrupted<'_>, emit: Emit<'_>) -> Result<()> {
+        let step = self.state.step;
+        let outcome = match command {
+            Command::Pause if self.state.paused => Err("the run is paused already".to_owned()),
+            Command::Pause => {
+                self.state.paused = true;
+                self.state.granted = 0;
+                Ok(Vec::new())
+            }
+            Command::Resume if !self.state.paused => Err("the run is not paused".to_owned()),
+            Command::Resume => {
+                self.state.paused = false;
+                self.state.granted = 0;
+                Ok(Vec::new())
+            }
+            Command::Step { .. } if !self.state.paused => Err("single steps need a paused run".to_owned()),
+            Command::Step { steps: 0 } => Err("at least one step must be asked for".to_owned()),
+            Command::Step { steps } => {
+                self.state.granted = self.state.granted.saturating_add(steps);
+                Ok(Vec::new())
+            }
+            Command::SetPathLength { stage, path_length } => {
+                self.edit(|schedule| schedule.set_path_length(step, stage, path_length))
+            }
+            Command::NextStage => self.edit(|schedule| schedule.next_stage(step)),
+            Command::PreviousStage => self.edit(|schedule| schedule.previous_stage(step)),
+            Command::Evaluate => self.asked_for(&[self.state.schedule.layers], Why::Command, interrupted)?,
+            Command::EvaluateCurve => {
+                let shortest = self.state.schedule.lookup(step).fixed.path_length().max(1);
+                let lengths: Vec<usize> = (shortest..=self.state.schedule.layers).collect();
+                self.asked_for(&lengths, Why::Curve, interrupted)?
+            }
+            Command::Save => Ok(vec![self.save()?]),
+            Command::SetLearningRateScale { scale } if !(scale > 0.0 && scale <= 100.0) => {
+                Err(format!("the learning-rate scale must lie above 0 and be at most 100, not {scale}"))
+            }
+            Command::SetLearningRateScale { scale } => {
+                self.state.learning_rate_scale = scale;
+                Ok(Vec::new())
+            }
+            Command::Stop => {
+                self.emit(emit, Event::Applied { step, command })?;
+                let saved = self.save()?;
+                self.emit(emit, saved)?;
+                return self.finish(Ending::Stopped, emit);
+            }
+            Command::Abort => {
+                self.emit(emit, Event::Applied { step, command })?;
+                return self.finish(Ending::Aborted, emit);
+            }
+        };
+        match outcome {
+            Ok(events) => {
+                self.emit(emit, Event::Applied { step, command })?;
+                events.into_iter().try_for_each(|event| self.emit(emit, event))
+            }
+            Err(reason) => self.emit(emit, Event::Refused { step, command, reason }),
+        }
+    }
+
+    /// Edits the table of stages; what changes is announced when the step's turn comes.
+    fn edit(&mut self, edit: impl FnOnce(&mut Schedule) -> Result<(), String>) -> Result<Vec<Event>, String> {
+        if !self.method.is_steerable() {
+            return Err(format!("method {} trains every layer in every step", self.method.name()));
+        }
+        edit(&mut self.state.schedule)?;
+        Ok(vec![Event::ScheduleEdited { step: self.state.step, schedule: self.state.schedule.clone() }])
+    }
+
+    /// An evaluation that a person asked for.
+    fn asked_for(
+        &mut self,
+        lengths: &[usize],
+        why: Why,
+        interrupted: Interrupted<'_>,
+    ) -> Result<Result<Vec<Event>, String>> {
+        let step = self.state.step;
+        let scores = self.evaluate(lengths, self.config.evaluation.batches, interrupted)?;
+        Ok(scores.map(|scores| vec![Event::Evaluated { step, why, scores }]).ok_or_else(|| CUT_SHORT.to_owned()))
+    }
+}
