@@ -9,7 +9,7 @@ pub mod terminal;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use crossterm::event::Event as Input;
 
@@ -86,6 +86,7 @@ pub fn run(options: Options, source: Source, mut watch: impl FnMut(&Stamped)) ->
         player,
         screen,
         began: Instant::now(),
+        ticked: Instant::now(),
         is_dirty: true,
         has_focus: true,
     };
@@ -122,6 +123,8 @@ struct Shell {
     player: Option<Player>,
     screen: Screen,
     began: Instant,
+    /// When a replay's time was last let pass.
+    ticked: Instant,
     is_dirty: bool,
     has_focus: bool,
 }
@@ -137,24 +140,32 @@ impl Shell {
         let nothing = never();
         let mut events = events;
         let mut last_frame = Instant::now();
-        let mut last_tick = Instant::now();
-        self.draw()?;
+        self.ticked = Instant::now();
+        if self.draw().is_err() {
+            return Ok(Outcome::TerminalLost);
+        }
         loop {
             let frame = if self.has_focus { FRAME } else { FRAME_UNFOCUSED };
-            // A still picture needs no frames; a glance at the signals now and then is enough.
-            let is_moving = self.is_dirty || self.player.as_ref().is_some_and(|p| p.state().is_playing);
-            let wait = if is_moving { frame.saturating_sub(last_frame.elapsed()) } else { FRAME_UNFOCUSED / 5 };
+            let wait = if self.is_dirty {
+                frame.saturating_sub(last_frame.elapsed())
+            } else if self.player.as_ref().is_some_and(|p| p.state().is_playing) {
+                // Not the rest of a frame: with nothing to draw that is none, and the loop would spin.
+                frame
+            } else {
+                // A still picture needs no frames; a glance at the signals now and then is enough.
+                FRAME_UNFOCUSED / 5
+            };
             select! {
                 recv(keys) -> key => match key {
-                    Ok(Ok(input)) => if let Some(outcome) = self.input(&input)? { return Ok(outcome) },
+                    Ok(Ok(input)) => if let Some(outcome) = self.input(&input) { return Ok(outcome) },
                     // Without input the screen could not even be left.
                     Ok(Err(_)) | Err(_) => return Ok(Outcome::TerminalLost),
                 },
                 recv(events) -> event => match event {
-                    Ok(event) => if self.drain(event, events, watch)? { return Ok(Outcome::Left) },
+                    Ok(event) => if let Some(outcome) = self.drain(event, events, watch) { return Ok(outcome) },
                     Err(_) => {
                         events = &nothing;
-                        if self.tell(Msg::Ended)? { return Ok(Outcome::Left) }
+                        if let Some(outcome) = self.tell(Msg::Ended) { return Ok(outcome) }
                     }
                 },
                 default(wait) => {}
@@ -162,8 +173,7 @@ impl Shell {
             if (options.must_close)() && (self.commands.is_none() || self.app.has_ended) {
                 return Ok(Outcome::Closed);
             }
-            self.tick(last_tick.elapsed());
-            last_tick = Instant::now();
+            self.tick();
             if self.is_dirty && last_frame.elapsed() >= frame {
                 if self.draw().is_err() {
                     return Ok(Outcome::TerminalLost);
@@ -173,22 +183,28 @@ impl Shell {
         }
     }
 
-    /// Takes in what has arrived, but no longer than a frame can wait. True to leave.
-    fn drain(&mut self, first: Stamped, events: &Receiver<Stamped>, watch: &mut dyn FnMut(&Stamped)) -> Result<bool> {
+    /// Takes in what has arrived, but no longer than a frame can wait. Returns why to leave.
+    fn drain(
+        &mut self,
+        first: Stamped,
+        events: &Receiver<Stamped>,
+        watch: &mut dyn FnMut(&Stamped),
+    ) -> Option<Outcome> {
         let began = Instant::now();
         let mut next = Some(first);
         while let Some(event) = next {
             watch(&event);
-            if self.tell(Msg::Event(event))? {
-                return Ok(true);
+            if let Some(outcome) = self.tell(Msg::Event(event)) {
+                return Some(outcome);
             }
             next = if began.elapsed() < DRAIN { events.try_recv().ok() } else { None };
         }
-        Ok(false)
+        None
     }
 
     /// Lets a replay's time pass.
-    fn tick(&mut self, passed: Duration) {
+    fn tick(&mut self) {
+        let passed = std::mem::replace(&mut self.ticked, Instant::now()).elapsed();
         let Some(player) = &mut self.player else {
             return;
         };
@@ -210,29 +226,29 @@ impl Shell {
         }
     }
 
-    fn input(&mut self, input: &Input) -> Result<Option<Outcome>> {
+    fn input(&mut self, input: &Input) -> Option<Outcome> {
         match input {
             Input::Key(event) => {
-                let Some(key) = input::key(event) else {
-                    return Ok(None);
-                };
+                let key = input::key(event)?;
                 let us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(0);
-                Ok(self.tell(Msg::Key { key, us })?.then_some(Outcome::Left))
+                self.tell(Msg::Key { key, us })
             }
             Input::FocusLost => {
                 self.has_focus = false;
-                Ok(None)
+                None
             }
             Input::FocusGained | Input::Resize(..) => {
                 (self.has_focus, self.is_dirty) = (true, true);
-                Ok(None)
+                None
             }
-            Input::Mouse(_) | Input::Paste(_) => Ok(None),
+            Input::Mouse(_) | Input::Paste(_) => None,
         }
     }
 
-    /// Tells the app and does what it wants. True to leave.
-    fn tell(&mut self, msg: Msg) -> Result<bool> {
+    /// Tells the app and does what it wants. Returns why to leave.
+    ///
+    /// A terminal that is gone is a reason to leave, never an error: the caller must still save the run.
+    fn tell(&mut self, msg: Msg) -> Option<Outcome> {
         self.is_dirty = true;
         let theme = self.app.ui.theme;
         for request in self.app.update(msg) {
@@ -252,20 +268,31 @@ impl Shell {
                     }
                     self.show_replay();
                 }
-                Request::Quit => return Ok(true),
+                Request::Quit => return Some(Outcome::Left),
                 Request::Suspend => {
                     self.screen.leave();
-                    signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)
-                        .context("suspending")?;
-                    self.screen.enter_again()?;
+                    // Where the process can't be suspended, the screen just comes back.
+                    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
+                    if self.screen.enter_again().is_err() {
+                        return Some(Outcome::TerminalLost);
+                    }
+                    // A replay stood still as well.
+                    self.ticked = Instant::now();
                 }
-                Request::Redraw => self.screen.forget()?,
+                Request::Redraw => {
+                    if self.screen.forget().is_err() {
+                        return Some(Outcome::TerminalLost);
+                    }
+                }
             }
         }
-        if self.app.ui.theme != theme {
-            self.look = look(&self.theme, self.app.ui.theme)?;
+        // Every theme of the table can be read: tests hold them so.
+        if self.app.ui.theme != theme
+            && let Ok(look) = look(&self.theme, self.app.ui.theme)
+        {
+            self.look = look;
         }
-        Ok(false)
+        None
     }
 
     fn draw(&mut self) -> Result<()> {
