@@ -192,6 +192,22 @@ impl App {
         PANES[self.ui.focus % PANES.len()]
     }
 
+    /// Lines that a pane is scrolled by: only the one with the focus is.
+    pub fn scroll(&self, pane: Pane) -> usize {
+        if self.pane() == pane { self.ui.scroll } else { 0 }
+    }
+
+    /// Lines that the pane with the focus could be scrolled by if it showed one at a time.
+    fn scroll_limit(&self) -> usize {
+        let lines = match self.pane() {
+            Pane::Loss | Pane::Strip => 0,
+            Pane::Layers => self.run.layers(),
+            Pane::Transitions => self.run.transitions.len(),
+            Pane::Log => self.run.log.len(),
+        };
+        lines.saturating_sub(1)
+    }
+
     /// The run's state in a word, with its mark: never by colour alone.
     pub fn state(&self) -> State {
         let asked = |wanted: fn(&Command) -> bool| self.pending.iter().any(wanted);

@@ -157,7 +157,9 @@ impl Run {
             Event::Started(started) => self.start(started),
             Event::Resumed { step, file, damaged, .. } => {
                 self.progress = None;
-                (self.ending, self.failure, self.is_paused) = (None, None, false);
+                (self.ending, self.failure) = (None, None);
+                // As the trainer does: nobody is there yet to resume it.
+                (self.is_paused, self.granted) = (false, 0);
                 self.last_checkpoint = Some(file.clone());
                 damaged.iter().for_each(|what| self.say(*step, From::Alarm, format!("passed over: {what}")));
                 self.say(*step, From::Run, format!("resumed from {file}"));

@@ -90,7 +90,8 @@ impl App {
 
     fn key_in_help(&mut self, key: Key, line: u16, us: u64) -> Vec<Request> {
         let line = match keys::find(key, self.options.is_replay).map(|b| b.action) {
-            Some(Action::ScrollDown) => line.saturating_add(1),
+            // Not past the end, from where the way back would seem dead.
+            Some(Action::ScrollDown) => (line + 1).min(keys::bindings(self.options.is_replay).count() as u16),
             Some(Action::ScrollUp) => line.saturating_sub(1),
             _ => return self.interrupt_or_nothing(key, us),
         };
@@ -150,7 +151,7 @@ impl App {
             Action::Expand => self.ui.expanded = !self.ui.expanded,
             Action::Back if self.ui.selected_stage.is_some() => self.ui.selected_stage = None,
             Action::Back => self.ui.expanded = false,
-            Action::ScrollUp => self.ui.scroll = self.ui.scroll.saturating_add(1),
+            Action::ScrollUp => self.ui.scroll = (self.ui.scroll + 1).min(self.scroll_limit()),
             Action::ScrollDown => self.ui.scroll = self.ui.scroll.saturating_sub(1),
             Action::LogScale => self.ui.log_scale = !self.ui.log_scale,
             Action::Smoothing => self.ui.smoothing = self.ui.smoothing.next(),

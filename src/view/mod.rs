@@ -38,7 +38,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
     }
     let ribbon = if area.height >= 16 { 2 } else { 1 };
     let [header, stages, body, footer] = Layout::vertical([
-        Constraint::Length(if area.width >= 100 { 1 } else { 2 }),
+        Constraint::Length(if area.width >= 170 || (area.width >= 100 && area.height < 24) { 1 } else { 2 }),
         Constraint::Length(ribbon),
         Constraint::Min(0),
         Constraint::Length(1),
@@ -63,7 +63,12 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
 fn too_small(app: &App, look: &Look, area: Rect, buf: &mut ratatui::buffer::Buffer) {
     let loss = app.run.last.map_or(String::new(), |(loss, ..)| format!(" loss {loss:.3}"));
     let lines = vec![
-        Line::raw(format!("{} step {}/{}{loss}", app.state().text().1, app.run.step, app.run.total_steps())),
+        Line::raw(format!(
+            "{} step {}/{}{loss}",
+            plain(look, app.state().text().1),
+            app.run.step,
+            app.run.total_steps()
+        )),
         Line::raw("screen too small; training goes on"),
     ];
     Paragraph::new(lines).style(look.theme.base()).render(area, buf);
@@ -93,7 +98,7 @@ fn draw_body(app: &App, look: &Look, body: Rect, buf: &mut ratatui::buffer::Buff
     let [left, right] = Layout::horizontal([Constraint::Percentage(64), Constraint::Percentage(36)]).areas(top);
     let [chart, strip] = Layout::vertical([Constraint::Min(8), Constraint::Length(strip_height)]).areas(left);
     let [log, transitions] =
-        Layout::horizontal([Constraint::Min(0), Constraint::Length(70.min(bottom.width * 3 / 5))]).areas(bottom);
+        Layout::horizontal([Constraint::Min(0), Constraint::Length(72.min(bottom.width * 3 / 5))]).areas(bottom);
     draw_pane(app, look, Pane::Loss, chart, buf);
     draw_pane(app, look, Pane::Strip, strip, buf);
     draw_pane(app, look, Pane::Layers, right, buf);
@@ -106,7 +111,7 @@ fn draw_pane(app: &App, look: &Look, pane: Pane, area: Rect, buf: &mut ratatui::
         return;
     };
     let has_focus = app.pane() == pane;
-    let block = frame_of(look, panel.title(app, look, area.width.saturating_sub(4)), has_focus);
+    let block = frame_of(look, panel.title(app, area.width.saturating_sub(4)), has_focus);
     let inner = block.inner(area);
     block.render(area, buf);
     if inner.width > 0 && inner.height > 0 {
@@ -117,8 +122,9 @@ fn draw_pane(app: &App, look: &Look, pane: Pane, area: Rect, buf: &mut ratatui::
 /// A panel's frame; the focus shows in its colour and in a mark.
 fn frame_of(look: &Look, title: String, has_focus: bool) -> Block<'static> {
     let theme = &look.theme;
-    let focus = if look.ascii { ">" } else { "▸" };
-    let (mark, border) = if has_focus { (focus, theme.focus) } else { (" ", theme.border) };
+    let mark = if look.ascii { ">" } else { "▸" };
+    let (mark, border) = if has_focus { (mark, theme.focus) } else { (" ", theme.border) };
+    let title = plain(look, &title);
     let style =
         if has_focus { Style::new().fg(theme.text).add_modifier(Modifier::BOLD) } else { Style::new().fg(theme.text) };
     let title = Line::from(vec![Span::styled(mark, Style::new().fg(border)), Span::styled(format!("{title} "), style)]);
@@ -136,6 +142,14 @@ fn overlay(look: &Look, title: &str, width: u16, height: u16, area: Rect, buf: &
     let inner = block.inner(place);
     block.render(place, buf);
     inner
+}
+
+/// Text for a console whose font has no more than ASCII and box drawing.
+fn plain(look: &Look, text: &str) -> String {
+    const WORDS: [(&str, &str); 8] =
+        [("◆", "O"), ("│", "|"), ("…", "..."), ("→", "->"), ("±", "+-"), ("↑", "Up"), ("↓", "Down"), ("←", "Left")];
+    let replace = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
+    if look.ascii { WORDS.iter().fold(text.to_owned(), replace) } else { text.to_owned() }
 }
 
 /// A number with a unit after at most four digits: 12.3k.

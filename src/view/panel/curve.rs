@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use super::Look;
 use crate::app::App;
+use crate::view::plain;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((step, scores)) = &app.run.curve else {
@@ -18,7 +19,7 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
     if inner.height == 0 || inner.width < 30 {
         return;
     }
-    let head = "length   loss  ±spread";
+    let head = plain(look, "length   loss  ±spread");
     buf.set_stringn(inner.x + 1, inner.y, head, usize::from(inner.width - 1), Style::new().fg(theme.dim));
     let low = scores.iter().map(|s| s.loss).fold(f32::INFINITY, f32::min);
     let high = scores.iter().map(|s| s.loss).fold(f32::NEG_INFINITY, f32::max);
@@ -30,6 +31,7 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
         let is_full = score.path_length == app.run.layers();
         let color = if is_full { theme.full } else { theme.text };
         let text = format!("{:>6} {:>7.4} ±{:.4}", score.path_length, score.loss, score.spread);
+        let text = plain(look, &text);
         buf.set_stringn(inner.x + 1, y, text, usize::from(inner.width - 1), Style::new().fg(color));
         let share = if high > low { (score.loss - low) / (high - low) } else { 0.0 };
         let bar = (share * room).round() as usize;

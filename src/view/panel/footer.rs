@@ -7,6 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::Look;
 use crate::app::keys::{Action, Scope, bindings};
 use crate::app::{App, State};
+use crate::view::plain;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let theme = &look.theme;
@@ -15,7 +16,7 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
         buf.set_stringn(
             area.x + 1,
             area.y,
-            format!("{count} …"),
+            plain(look, &format!("{count} …")),
             usize::from(area.width - 1),
             Style::new().fg(theme.focus),
         );

@@ -10,7 +10,7 @@ use ratatui::widgets::Widget;
 use super::Look;
 use crate::app::{App, State};
 use crate::event::Ending;
-use crate::view::{duration, short};
+use crate::view::{duration, plain, short};
 
 /// A figure: how important (0 first), its label, its value, its colour.
 struct Figure {
@@ -74,7 +74,7 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
         _ => theme.warn,
     };
     let mark = if look.ascii { "*" } else { mark };
-    add(0, "", format!("{mark} {word}"), color);
+    add(0, "", format!("{mark} {}", plain(look, word)), color);
     if let Some(replay) = app.replay {
         let word = if replay.is_playing { "▶ REPLAY" } else { "‖ REPLAY" };
         let word = if look.ascii { "REPLAY" } else { word };
@@ -95,7 +95,7 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
     add(3, "stage", format!("{}/{stages}", run.stage.index + 1), theme.stage(run.stage.index));
     let asked = app.asked_path_length(run.stage.index).filter(|n| *n != run.stage.path_length);
     // Hollow until the trainer has done it.
-    let asked = asked.map_or(String::new(), |n| format!("→({n})"));
+    let asked = asked.map_or(String::new(), |n| plain(look, &format!("→({n})")));
     let hand = if run.stage.by_hand { "✎" } else { "" };
     let hand = if look.ascii && run.stage.by_hand { "!" } else { hand };
     add(2, "path", format!("{}{asked}/{}{hand}", run.stage.path_length, run.layers()), theme.text);

@@ -6,7 +6,8 @@ use ratatui::style::{Modifier, Style};
 
 use super::Look;
 use crate::app::App;
-use crate::app::keys::{Key, bindings};
+use crate::app::keys::bindings;
+use crate::view::plain;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, line: u16, area: Rect, buf: &mut Buffer) {
     let rows: Vec<_> = bindings(app.options.is_replay).collect();
@@ -15,7 +16,7 @@ pub(in crate::view) fn draw(app: &App, look: &Look, line: u16, area: Rect, buf: 
     let shown = usize::from(inner.height);
     let first = usize::from(line).min(rows.len().saturating_sub(shown));
     for (row, b) in rows[first..].iter().take(shown).enumerate() {
-        let names: Vec<String> = b.keys.iter().copied().map(Key::name).collect();
+        let names: Vec<String> = b.keys.iter().map(|key| plain(look, &key.name())).collect();
         let y = inner.y + row as u16;
         let style = Style::new().fg(look.theme.accent).add_modifier(Modifier::BOLD);
         buf.set_stringn(inner.x + 1, y, names.join(" "), 11.min(usize::from(inner.width.saturating_sub(1))), style);

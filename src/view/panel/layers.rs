@@ -5,16 +5,16 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::{Look, Panel};
-use crate::app::App;
+use crate::app::{App, Pane};
 
 pub(super) struct Layers;
 
 impl Panel for Layers {
-    fn title(&self, app: &App, look: &Look, width: u16) -> String {
-        let (steps, tick) = (app.run.stage.steps, if look.ascii { "|" } else { "│" });
+    fn title(&self, app: &App, width: u16) -> String {
+        let steps = app.run.stage.steps;
         let titles = [
-            format!("Activity in this stage ({steps} steps), {tick} expected"),
-            format!("Activity in {steps} steps, {tick} expected"),
+            format!("Activity in this stage ({steps} steps), │ expected"),
+            format!("Activity in {steps} steps, │ expected"),
         ];
         let fits = |title: &String| title.chars().count() <= usize::from(width);
         titles.into_iter().find(fits).unwrap_or_else(|| "Activity".to_owned())
@@ -28,7 +28,7 @@ impl Panel for Layers {
             return;
         }
         // The output side on top; what doesn't fit is reached by scrolling.
-        let scrolled = app.ui.scroll.min(layers.saturating_sub(rows));
+        let scrolled = app.scroll(Pane::Layers).min(layers.saturating_sub(rows));
         let now = run.last.map(|(_, path, ..)| path);
         let bar = area.width.saturating_sub(4 + 3 + 16);
         for row in 0..rows.min(layers) {

@@ -5,25 +5,20 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::{Look, Panel};
-use crate::app::App;
 use crate::app::run::From;
+use crate::app::{App, Pane};
 
 pub(super) struct Log;
 
 impl Panel for Log {
-    fn title(&self, app: &App, _: &Look, _: u16) -> String {
-        if app.ui.scroll > 0 && app.pane() == crate::app::Pane::Log {
-            "Events (scrolled back)".to_owned()
-        } else {
-            "Events".to_owned()
-        }
+    fn title(&self, app: &App, _: u16) -> String {
+        if app.scroll(Pane::Log) > 0 { "Events (scrolled back)".to_owned() } else { "Events".to_owned() }
     }
 
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
         let theme = &look.theme;
         let (log, rows) = (&app.run.log, usize::from(area.height));
-        let scroll = if app.pane() == crate::app::Pane::Log { app.ui.scroll } else { 0 };
-        let newest = log.len().saturating_sub(scroll.min(log.len().saturating_sub(rows)));
+        let newest = log.len().saturating_sub(app.scroll(Pane::Log).min(log.len().saturating_sub(rows)));
         for (row, line) in log.range(newest.saturating_sub(rows)..newest).enumerate() {
             let y = area.y + row as u16;
             let (who, color) = match line.from {

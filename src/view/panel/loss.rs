@@ -48,12 +48,11 @@ impl Scale {
 }
 
 impl Panel for Loss {
-    fn title(&self, app: &App, look: &Look, width: u16) -> String {
+    fn title(&self, app: &App, width: u16) -> String {
         let scale = if app.ui.log_scale { ", log" } else { "" };
-        let mark = if look.ascii { "O" } else { "◆" };
         let weight = app.ui.smoothing.weight();
-        let long = format!("Loss, nats per token: subnetwork (ema {weight}{scale})   {mark} full model");
-        if long.chars().count() <= usize::from(width) { long } else { format!("Loss{scale}  {mark} full model") }
+        let long = format!("Loss, nats per token: subnetwork (ema {weight}{scale})   ◆ full model");
+        if long.chars().count() <= usize::from(width) { long } else { format!("Loss{scale}  ◆ full model") }
     }
 
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {

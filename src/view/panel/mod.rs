@@ -23,7 +23,7 @@ use crate::app::App;
 /// Something that is drawn into a frame.
 pub(super) trait Panel: Sync {
     /// What it shows, in at most `width` columns.
-    fn title(&self, app: &App, look: &Look, width: u16) -> String;
+    fn title(&self, app: &App, width: u16) -> String;
 
     /// Draws it. The area has at least one cell.
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer);

@@ -21,7 +21,7 @@ fn group(layers: usize, rows: u16) -> usize {
 }
 
 impl Panel for Strip {
-    fn title(&self, app: &App, _: &Look, width: u16) -> String {
+    fn title(&self, app: &App, width: u16) -> String {
         let shown = app.run.paths.len().min(usize::from(width));
         let long = format!("Layers by step: the last {shown} steps, 1 column = 1 step, input at the bottom");
         if long.chars().count() <= usize::from(width) { long } else { format!("Layers, last {shown} steps") }

@@ -5,12 +5,13 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::{Look, Panel};
-use crate::app::App;
+use crate::app::{App, Pane};
+use crate::event::Transition;
 
 pub(super) struct Transitions;
 
 impl Panel for Transitions {
-    fn title(&self, _: &App, _: &Look, width: u16) -> String {
+    fn title(&self, _: &App, width: u16) -> String {
         let long = "Transitions: loss of the subnetwork on fixed batches";
         if long.len() <= usize::from(width) { long.to_owned() } else { "Transitions".to_owned() }
     }
@@ -18,8 +19,9 @@ impl Panel for Transitions {
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
         let theme = &look.theme;
         let arrow = if look.ascii { ">" } else { "→" };
-        let head = format!("  step length  before entered    peak   after recovered  full {arrow} full");
         let dim = Style::new().fg(theme.dim);
+        let columns = columns(area.width);
+        let head = HEADS.iter().take(columns).map(|(head, width)| format!("{head:>width$}")).collect::<String>();
         buf.set_stringn(area.x, area.y, head, usize::from(area.width), dim);
         if app.run.transitions.is_empty() {
             let text = " none yet: stages change the path length; + - and n do so by hand";
@@ -30,26 +32,69 @@ impl Panel for Transitions {
         }
         let rows = usize::from(area.height.saturating_sub(1));
         let all = &app.run.transitions;
-        let newest = all.len().saturating_sub(app.ui.scroll.min(all.len().saturating_sub(rows)));
+        let scroll = app.scroll(Pane::Transitions);
+        let newest = all.len().saturating_sub(scroll.min(all.len().saturating_sub(rows)));
         for (row, t) in all[newest.saturating_sub(rows)..newest].iter().enumerate() {
-            let recovered = t.recovered_after.map_or("not yet".to_owned(), |n| match n {
-                0 => "at once".to_owned(),
-                1 => "1 step".to_owned(),
-                n => format!("{n} steps"),
-            });
-            let text = format!(
-                "{:>6} {:>3}{arrow}{:<3} {:>6.4} {:>7.4} {:>7.4} {:>7.4} {recovered:>9} {:.3} {arrow} {:.3}",
-                t.at, t.from, t.to, t.before, t.entered, t.peak, t.after, t.full[0], t.full[1]
-            );
             let y = area.y + 1 + row as u16;
-            buf.set_stringn(area.x, y, text, usize::from(area.width), Style::new().fg(theme.text));
             // A jump of more than a hundredth is worth a look; in bold, so that it shows without colour.
             let is_jump = t.entered > t.before + 0.01;
-            let style = Style::new().fg(if is_jump { theme.warn } else { theme.good });
-            let style = if is_jump { style.add_modifier(Modifier::BOLD) } else { style };
-            if area.width > 32 {
-                buf.set_style(Rect { x: area.x + 21, y, width: 8, height: 1 }, style);
+            let jump = Style::new().fg(if is_jump { theme.warn } else { theme.good });
+            let jump = if is_jump { jump.add_modifier(Modifier::BOLD) } else { jump };
+            let mut x = area.x;
+            for (column, (text, (_, width))) in texts(t, arrow).into_iter().zip(HEADS).take(columns).enumerate() {
+                let style = if column == ENTERED { jump } else { Style::new().fg(theme.text) };
+                let room = usize::from(area.right().saturating_sub(x));
+                x = buf.set_stringn(x, y, format!("{text:>width$}"), room, style).0;
             }
         }
     }
+}
+
+/// Head and width of every column, the most important first.
+const HEADS: &[(&str, usize)] = &[
+    ("step", 7),
+    ("length", 7),
+    ("before", 7),
+    ("entered", 8),
+    ("peak", 7),
+    ("after", 7),
+    ("recovered", 11),
+    ("full was", 9),
+    ("now", 7),
+];
+
+/// The column whose jump is marked.
+const ENTERED: usize = 3;
+
+/// How many whole columns fit: half a number would be another number.
+fn columns(width: u16) -> usize {
+    let ends = HEADS.iter().scan(0, |end, (_, width)| {
+        *end += width;
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= usize::from(width)).count()
+}
+
+/// At most six characters up to 99: a large vocabulary begins above ten.
+fn loss(value: f32) -> String {
+    if value < 10.0 { format!("{value:.4}") } else { format!("{value:.3}") }
+}
+
+fn texts(t: &Transition, arrow: &str) -> [String; 9] {
+    let recovered = t.recovered_after.map_or("not yet".to_owned(), |n| match n {
+        0 => "at once".to_owned(),
+        1 => "1 step".to_owned(),
+        n => format!("{n} steps"),
+    });
+    [
+        t.at.to_string(),
+        format!("{}{arrow}{}", t.from, t.to),
+        loss(t.before),
+        loss(t.entered),
+        loss(t.peak),
+        loss(t.after),
+        recovered,
+        format!("{:.3}", t.full[0]),
+        format!("{:.3}", t.full[1]),
+    ]
 }

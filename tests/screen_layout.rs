@@ -1,0 +1,185 @@
+//! The layout on a synthetic run: what fits is shown whole, scrolling stays in its pane, plain consoles get plain glyphs.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use raptr_tui::app::keys::Key;
+use raptr_tui::app::{App, Msg, Options, Overlay, Pane, State};
+use raptr_tui::event::{Command, Event, Score, Stamped, Started, Transition, Why};
+use raptr_tui::layer_path::LayerPath;
+use raptr_tui::schedule::{Schedule, Stage};
+use raptr_tui::view::theme::{Depth, find};
+use raptr_tui::view::{Look, draw};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+/// Two stages of 100 steps, of which 150 are trained.
+fn app(layers: usize) -> App {
+    let mut app = App::new(Options::default());
+    let fixed = LayerPath::from_layers(layers, [0, layers - 1]);
+    let lengths = [layers / 2, layers - 1];
+    let stages = lengths.map(|path_length| Stage { steps: 100, path_length, fixed }).to_vec();
+    let schedule = Schedule { layers, stages };
+    let text = String::from;
+    send(
+        &mut app,
+        Event::Started(Box::new(Started {
+            format: 1,
+            version: text("0.1.0"),
+            run: text("synthetic"),
+            method: text("raptr"),
+            objective: text("causal"),
+            device: text("cpu"),
+            data: text("stories"),
+            schedule: schedule.clone(),
+            parameters: 1000,
+            tokens_per_step: 1024,
+            layer_flops: 3e8,
+            fixed_flops: 5e8,
+            floor: Some(1.3),
+            data_checksum: text("x"),
+            weights: text("y"),
+            config: String::new(),
+        })),
+    );
+    for step in 0..150 {
+        let stage = usize::from(step >= 100);
+        let path_length = lengths[stage];
+        if step % 100 == 0 {
+            let expected = vec![0.5; layers];
+            let schedule = schedule.clone();
+            send(&mut app, Event::StageEntered { step, stage, path_length, by_hand: false, expected, schedule });
+        }
+        let path = LayerPath::from_layers(layers, 0..path_length);
+        let loss = 1.5 + 1.0 / (step as f32 + 1.0);
+        send(&mut app, Event::Stepped { step, stage, path, loss, learning_rate: 3e-3, gradient_norm: 0.8 });
+    }
+    let (at, after, full) = (100, 1.5125, [10.125, 1.375]);
+    send(
+        &mut app,
+        Event::TransitionMeasured(Transition {
+            step: 150,
+            at,
+            stage: 1,
+            from: lengths[0],
+            to: lengths[1],
+            before: 10.75,
+            entered: 10.875,
+            peak: 10.9375,
+            after,
+            full,
+            recovered_after: Some(2000),
+        }),
+    );
+    app
+}
+
+fn send(app: &mut App, event: Event) {
+    // Eighteen milliseconds a step, so that there is a speed.
+    let us = (app.run.step + 1) * 18_000;
+    app.update(Msg::Event(Stamped { seq: 0, us, event }));
+}
+
+fn press(app: &mut App, key: Key, times: usize) {
+    for _ in 0..times {
+        app.update(Msg::Key { key, us: 0 });
+    }
+}
+
+fn shown(app: &App, ascii: bool, width: u16, height: u16) -> String {
+    let look = Look { theme: find("default", Depth::Sixteen).unwrap(), ascii };
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, app, &look)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+    (0..height).map(|y| row(y).trim_end().to_owned() + "\n").collect()
+}
+
+#[test]
+fn a_larger_screen_shows_no_less() {
+    let app = app(12);
+    for (width, height) in [(80, 24), (100, 30), (120, 36), (180, 50)] {
+        let shown = shown(&app, false, width, height);
+        let header: String = shown.lines().take(2).collect();
+        for figure in ["saved", "lr 3.00e-3", "tok/s", "step 150/200"] {
+            assert!(header.contains(figure), "{figure} at {width}x{height}:\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn transitions_are_cut_between_columns_only() {
+    let app = app(12);
+    let row = |width, height| {
+        let shown = shown(&app, false, width, height);
+        let row = shown.lines().find(|line| line.contains("6→11")).unwrap();
+        row.split_once("6→11").unwrap().1.trim_end_matches('│').split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let whole = "10.750 10.875 10.938 1.5125 2000 steps 10.125 1.375";
+    assert_eq!(row(120, 36), whole);
+    for width in 100..120 {
+        let row = row(width, 36);
+        let rest = whole.strip_prefix(&row).unwrap();
+        assert!(rest.is_empty() || rest.starts_with(' '), "{row} at {width}");
+    }
+}
+
+#[test]
+fn only_the_pane_with_the_focus_scrolls_and_no_further_than_it_goes() {
+    let mut app = app(128);
+    let layers = |app: &App| shown(app, false, 120, 36).contains("│128 ");
+    assert!(layers(&app));
+    press(&mut app, Key::BackTab, 1);
+    assert_eq!(app.pane(), Pane::Log);
+    press(&mut app, Key::Up, 1000);
+    assert!(layers(&app), "the log was scrolled, the layers were not");
+    assert!(app.ui.scroll < app.run.log.len());
+    press(&mut app, Key::Tab, 3);
+    assert_eq!(app.pane(), Pane::Layers);
+    press(&mut app, Key::Up, 1);
+    assert!(!layers(&app));
+    press(&mut app, Key::Char('?'), 1);
+    press(&mut app, Key::Down, 1000);
+    assert!(matches!(app.ui.overlay, Overlay::Help(line) if line < 100));
+}
+
+#[test]
+fn a_plain_console_gets_ascii_and_box_drawing_only() {
+    let mut app = app(12);
+    let scores = (2..=12).map(|path_length| Score { path_length, loss: 2.0, spread: 0.1, batches: 4 }).collect();
+    send(&mut app, Event::Evaluated { step: 150, why: Why::Curve, scores });
+    send(&mut app, Event::Evaluated { step: 150, why: Why::Cadence, scores: Vec::new() });
+    let mut states = vec![app.clone()];
+    states.extend(['?', 'q', 'n', ' ', '-', '1', '{'].map(|key| {
+        let mut app = app.clone();
+        press(&mut app, Key::Char(key), 1);
+        app
+    }));
+    app.ui.overlay = Overlay::Curve;
+    states.push(app);
+    for app in &states {
+        for (width, height) in [(120, 36), (80, 24), (50, 20), (40, 10), (39, 9)] {
+            let shown = shown(app, true, width, height);
+            let other = shown.chars().find(|c| !c.is_ascii() && !"─│┌┐└┘".contains(*c));
+            assert_eq!(other, None, "{width}x{height}:\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn granted_steps_are_forgotten_by_a_resume_as_the_trainer_forgets_them() {
+    let mut app = app(12);
+    send(&mut app, Event::Applied { step: 150, command: Command::Pause });
+    send(&mut app, Event::Applied { step: 150, command: Command::Step { steps: 9 } });
+    assert_eq!(app.state(), State::Stepping);
+    send(&mut app, Event::Resumed { step: 150, keep: 150, file: "checkpoint".to_owned(), damaged: Vec::new() });
+    assert_eq!(app.state(), State::Running);
+}
+
+#[test]
+fn every_help_text_fits_eighty_columns() {
+    let mut app = app(12);
+    press(&mut app, Key::Char('?'), 1);
+    let shown = shown(&app, false, 80, 60);
+    for binding in raptr_tui::app::keys::bindings(false) {
+        assert!(shown.contains(binding.help), "cut: {}", binding.help);
+    }
+}
