@@ -223,7 +223,7 @@ impl App {
             State::Stopping
         } else if asked(|c| matches!(c, Command::Evaluate | Command::EvaluateCurve)) {
             State::Evaluating
-        } else if self.run.progress.is_some() {
+        } else if self.run.progress.is_some() || self.run.schedule.is_none() {
             State::Preparing
         } else if asked(|c| matches!(c, Command::Pause)) {
             State::Pausing
