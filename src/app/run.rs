@@ -169,7 +169,9 @@ impl Run {
             }
             Event::ScheduleEdited { step, schedule } => {
                 self.schedule = Some(schedule.clone());
-                self.edits.push(*step);
+                if self.edits.len() < MARKS {
+                    self.edits.push(*step);
+                }
             }
             Event::Stepped { step, path, loss, learning_rate, gradient_norm, stage } => {
                 self.last = Some((*loss, *path, *learning_rate, *gradient_norm));
@@ -313,9 +315,10 @@ impl Run {
         let recovered = t.recovered_after.map_or("not recovered".to_owned(), |n| format!("recovered after {n}"));
         let text = format!("path length {} to {}: {:.4} to {:.4}, {recovered}", t.from, t.to, t.before, t.after);
         self.say(t.step, From::Run, text);
-        if self.transitions.len() < MARKS {
-            self.transitions.push(t.clone());
+        if self.transitions.len() == MARKS {
+            self.transitions.remove(0);
         }
+        self.transitions.push(t.clone());
     }
 
     fn applied(&mut self, step: u64, command: Command) {

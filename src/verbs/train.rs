@@ -54,13 +54,14 @@ pub fn train(args: &Train) -> Result<Exit> {
         last = headless::run(&session.events, &session.commands, options, |_| {});
         session.join();
     } else {
-        let outcome = show(args, &theme, &session, &signal, &mut last)?;
-        if outcome != Outcome::Left && !is_end(last.as_ref()) {
+        let outcome = show(args, &theme, &session, &signal, &mut last);
+        if !matches!(outcome, Ok(Outcome::Left)) && !is_end(last.as_ref()) {
             // The screen is gone, the work must not be.
             let _ = session.commands.send(Command::Stop);
             session.events.iter().for_each(|stamped| last = Some(stamped.event));
         }
         session.join();
+        outcome?;
     }
     let mut exit = Exit { code: code_of(last.as_ref(), signal.exit_code()), ..Exit::default() };
     match last {
@@ -99,15 +100,11 @@ fn show(
         must_close: Box::new(move || signal.exit_code().is_some()),
     };
     let source = Source::Live { events: session.events.clone(), commands: session.commands.clone() };
-    let shown = tui::run(options, source, |stamped: &Stamped| {
+    tui::run(options, source, |stamped: &Stamped| {
         if !matches!(stamped.event, Event::Progress { .. }) {
             *last = Some(stamped.event.clone());
         }
-    });
-    if shown.is_err() {
-        let _ = session.commands.send(Command::Stop);
-    }
-    shown
+    })
 }
 
 /// A new run.
