@@ -118,7 +118,7 @@ pub fn short(value: f64) -> String {
             return format!("{:.digits$}{unit}", value / scale);
         }
     }
-    format!("{value:.0} ")
+    format!("{value:.0}")
 }
 
 impl Plan {
@@ -134,7 +134,7 @@ impl Plan {
         );
         let _ = writeln!(
             text,
-            "parameters   {}({}per layer)\nmemory       {:.0} MiB weights and moments, about {:.0} MiB gradients and activations\ntokens       {}({}per step, {} steps)\n",
+            "parameters   {} ({} per layer)\nmemory       {:.0} MiB weights and moments, about {:.0} MiB gradients and activations\ntokens       {} ({} per step, {} steps)\n",
             short(self.parameters as f64),
             short(self.layer_parameters as f64),
             mib(self.state_bytes),
