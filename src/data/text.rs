@@ -6,8 +6,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -207,17 +209,40 @@ fn open_tokenizer(
         }
         Ok(())
     })?;
-    report(progress, Progress { what: "training the tokenizer", done: 0, total: 0 })?;
-    let trained = match kind {
-        Kind::WordPiece => TextTokenizer::train_wordpiece(&sample, vocabulary)?,
-        _ => TextTokenizer::train_bpe(&sample, vocabulary)?,
-    };
+    let trained = train_tokenizer(kind == Kind::WordPiece, sample, vocabulary, progress)?;
     if let Some(json) = trained.to_json() {
         let draft = file.with_extension(format!("unfinished-{}", std::process::id()));
         fs::write(&draft, json).with_context(|| format!("writing {}", draft.display()))?;
         fs::rename(&draft, &file).with_context(|| format!("writing {}", file.display()))?;
     }
     Ok(trained)
+}
+
+/// Trains a tokenizer beside this thread, which goes on asking whether it should stop: the training itself can't be
+/// interrupted, but it can be left behind.
+fn train_tokenizer(
+    is_wordpiece: bool,
+    sample: Vec<String>,
+    vocabulary: usize,
+    progress: OnProgress<'_>,
+) -> Result<TextTokenizer> {
+    let (sender, trained) = std::sync::mpsc::channel();
+    rayon::spawn(move || {
+        let train = if is_wordpiece { TextTokenizer::train_wordpiece } else { TextTokenizer::train_bpe };
+        // A panic here would end the process; without an answer the other side says so.
+        if let Ok(tokenizer) = std::panic::catch_unwind(|| train(&sample, vocabulary)) {
+            // Nobody may be left to want it.
+            let _ = sender.send(tokenizer);
+        }
+    });
+    loop {
+        report(progress, Progress { what: "training the tokenizer", done: 0, total: 0 })?;
+        match trained.recv_timeout(Duration::from_millis(100)) {
+            Ok(tokenizer) => return tokenizer,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => bail!("training the tokenizer failed without a word"),
+        }
+    }
 }
 
 /// Writes both splits' tokens, `[training, validation]`.
