@@ -208,6 +208,11 @@ impl App {
         lines.saturating_sub(1)
     }
 
+    /// Whether nothing more will be trained.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state(), State::Over(_) | State::Failed | State::Lost)
+    }
+
     /// The run's state in a word, with its mark: never by colour alone.
     pub fn state(&self) -> State {
         let asked = |wanted: fn(&Command) -> bool| self.pending.iter().any(wanted);

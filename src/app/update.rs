@@ -1,7 +1,7 @@
 //! What messages do to the app: the pure update.
 
 use super::keys::{self, Action, Key, Scope};
-use super::{App, Msg, Overlay, PANES, Request, Seek, State};
+use super::{App, Msg, Overlay, PANES, Request, Seek};
 use crate::event::{Command, Event};
 
 /// A second Ctrl-C within this time aborts.
@@ -40,8 +40,7 @@ impl App {
     }
 
     fn leave_if_over(&self) -> Vec<Request> {
-        let is_over = matches!(self.state(), State::Over(_) | State::Failed | State::Lost);
-        if self.ui.is_leaving && is_over { vec![Request::Quit] } else { Vec::new() }
+        if self.ui.is_leaving && self.is_over() { vec![Request::Quit] } else { Vec::new() }
     }
 
     fn key(&mut self, key: Key, us: u64) -> Vec<Request> {
@@ -80,7 +79,7 @@ impl App {
                 self.ui.notice = Some("read-only: keys that change the run are off".to_owned());
                 return Vec::new();
             }
-            if matches!(self.state(), State::Over(_) | State::Failed | State::Lost) {
+            if self.is_over() {
                 self.ui.notice = Some("the run is over; q leaves".to_owned());
                 return Vec::new();
             }
@@ -175,10 +174,6 @@ impl App {
         Vec::new()
     }
 
-    fn is_over(&self) -> bool {
-        matches!(self.state(), State::Over(_) | State::Failed | State::Lost)
-    }
-
     fn quit(&mut self) -> Vec<Request> {
         if self.options.is_replay || self.is_over() {
             return vec![Request::Quit];
@@ -255,7 +250,7 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Options;
+    use super::super::{Options, State};
     use super::*;
     use crate::event::{Ending, Stamped};
     use crate::layer_path::LayerPath;

@@ -4,12 +4,11 @@
 //! `GPT2LMHeadModel` (decoder, pre-norm), `BertForMaskedLM` (encoder, post-norm),
 //! `RobertaPreLayerNormForMaskedLM` (encoder, pre-norm).
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 use super::Parameter;
 use crate::config::{Architecture, ModelConfig, Norm};
+use crate::data::hex;
 use crate::rng::{Purpose, keyed};
 
 /// Places of a layer's parameters among its own, as [`layer_shapes`] lists them.
@@ -118,10 +117,7 @@ pub fn checksum<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> String {
         bytes.extend(p.weight.iter().flat_map(|w| w.to_le_bytes()));
         sha.update(&bytes);
     }
-    sha.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&sha.finalize()[..8])
 }
 
 /// Why parameters don't fit a model: the first that is missing, superfluous or of another shape.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::LoopState;
+use crate::data::hex;
 use crate::model::Parameter;
 
 const TENSORS: &str = "model.safetensors";
@@ -143,13 +144,6 @@ fn write_synced(file: &Path, bytes: &[u8]) -> Result<()> {
 fn sync(dir: &Path) -> Result<()> {
     File::open(dir)?.sync_all()?;
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn tensors(parameters: &[Parameter]) -> Result<Vec<u8>> {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Exit, has_terminal, recording_file};
+use super::{Exit, has_terminal, recording_file, theme_of};
 use crate::cli::{Cli, Format, Listed, Train};
 use crate::config::load::{load, parse};
 use crate::config::shipped;
@@ -29,7 +29,7 @@ pub fn replay(args: &Train, name: &str, speed: f64) -> Result<Exit> {
     let signal = signals::forward(commands)?;
     let closed = signal.clone();
     let options = tui::Options {
-        theme: args.theme.clone().unwrap_or_else(|| view::theme::THEMES[0].0.to_owned()),
+        theme: theme_of(args),
         read_only: true,
         must_close: Box::new(move || closed.exit_code().is_some()),
     };

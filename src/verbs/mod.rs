@@ -16,11 +16,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::cli::Train;
 use crate::config::load::ConfigError;
 use crate::data::DataError;
 use crate::event::{Cause, Ending, Event};
 use crate::recording::{self, Unreadable};
 use crate::run_dir;
+use crate::view::theme::THEMES;
 
 /// How a verb ends.
 #[derive(Debug, Default)]
@@ -64,6 +66,11 @@ fn code_of(last: Option<&Event>, signal: Option<u8>) -> u8 {
         // The trainer ended without a word.
         _ => 1,
     }
+}
+
+/// The theme that was asked for, or the first.
+fn theme_of(args: &Train) -> String {
+    args.theme.clone().unwrap_or_else(|| THEMES[0].0.to_owned())
 }
 
 /// Whether there is a terminal that a screen can be drawn on.

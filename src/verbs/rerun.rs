@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{Exit, has_terminal, recording_file};
+use super::{Exit, has_terminal, recording_file, theme_of};
 use crate::cli::Train;
 use crate::config::load::parse;
 use crate::event::{Event, Stamped};
@@ -10,7 +10,7 @@ use crate::rerun::{Closeness, Comparer, Report, script};
 use crate::session::{self, Job};
 use crate::tui::terminal::mark_survivable_thread;
 use crate::tui::{self, Source};
-use crate::{headless, recording, signals, view};
+use crate::{headless, recording, signals};
 
 /// Trains a recording's config again with its commands, comparing every event.
 ///
@@ -42,7 +42,7 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
     } else {
         let closed = signal.clone();
         let options = tui::Options {
-            theme: args.theme.clone().unwrap_or_else(|| view::theme::THEMES[0].0.to_owned()),
+            theme: theme_of(args),
             read_only: true,
             must_close: Box::new(move || closed.exit_code().is_some()),
         };

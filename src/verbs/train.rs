@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{Exit, code_of, has_terminal};
+use super::{Exit, code_of, has_terminal, theme_of};
 use crate::cli::Train;
 use crate::config::load::{ConfigError, load, parse};
 use crate::config::{RunConfig, Source as DataSource};
@@ -26,7 +26,7 @@ const DEFAULT_CONFIG: &str = "quickstart";
 /// # Errors
 /// For a config, run, or command file that can't be used. What goes wrong later is told by the run's last event.
 pub fn train(args: &Train) -> Result<Exit> {
-    let theme = args.theme.clone().unwrap_or_else(|| view::theme::THEMES[0].0.to_owned());
+    let theme = theme_of(args);
     // Before anything is begun: a theme that isn't known is a slip of the keyboard.
     if let Err(problem) = view::theme::find(&theme, view::theme::Depth::True) {
         return Err(ConfigError { origin: "--theme".to_owned(), problems: vec![problem] }.into());

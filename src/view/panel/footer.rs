@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::Look;
+use crate::app::App;
 use crate::app::keys::{Action, Scope, bindings};
-use crate::app::{App, State};
 use crate::view::plain;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
@@ -27,7 +27,7 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
         buf.set_stringn(area.x + 1, area.y, notice, usize::from(area.width - 1), style);
         return;
     }
-    let is_over = matches!(app.state(), State::Over(_) | State::Failed | State::Lost);
+    let is_over = app.is_over();
     let is_paused = app.run.is_paused;
     let shown = bindings(app.options.is_replay).filter(|b| {
         !b.label.is_empty()
