@@ -23,7 +23,12 @@ struct Screen {
     output: Receiver<Vec<u8>>,
     terminal: vt100::Parser,
     raw: Vec<u8>,
+    /// How much of `raw` the terminal has been given: only whole frames, as a terminal that synchronises draws them.
+    drawn: usize,
 }
+
+/// What the program writes behind each frame.
+const END_OF_FRAME: &[u8] = b"\x1b[?2026l";
 
 impl Drop for Screen {
     fn drop(&mut self) {
@@ -56,7 +61,7 @@ impl Screen {
         });
         let keys = pair.master.take_writer().unwrap();
         let terminal = vt100::Parser::new(size.rows, size.cols, 0);
-        Self { child, master: pair.master, keys, output, terminal, raw: Vec::new() }
+        Self { child, master: pair.master, keys, output, terminal, raw: Vec::new(), drawn: 0 }
     }
 
     fn text(&self) -> String {
@@ -69,8 +74,13 @@ impl Screen {
         while !is_wanted(&self.text()) {
             assert!(began.elapsed() < PATIENCE, "never saw {what}; the screen shows:\n{}", self.text());
             if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
-                self.terminal.process(&bytes);
                 self.raw.extend(bytes);
+                let fresh = &self.raw[self.drawn..];
+                if let Some(at) = fresh.windows(END_OF_FRAME.len()).rposition(|w| w == END_OF_FRAME) {
+                    let frames = &fresh[..at + END_OF_FRAME.len()];
+                    self.terminal.process(frames);
+                    self.drawn += frames.len();
+                }
             }
         }
         self.text()
