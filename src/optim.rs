@@ -4,9 +4,9 @@
 //! of updates, so that a layer that was skipped for long does not take too large a first step. Knows nothing of layers:
 //! who is updated is the engine's to say.
 
-use rayon::prelude::*;
+use crate::kernels::adamw::{self, Factors};
 
-use crate::kernels::BLOCK;
+pub use crate::kernels::adamw::sum_of_squares;
 
 /// A named parameter with its AdamW state, in host memory: what checkpoints and exports hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,43 +47,18 @@ pub fn adamw(p: &mut Parameter, gradient: Option<&[f32]>, rule: &UpdateRule) {
     p.updates += 1;
     let count = i32::try_from(p.updates).unwrap_or(i32::MAX);
     let [beta1, beta2] = rule.betas;
-    let correction1 = 1.0 - beta1.powi(count);
-    let correction2 = 1.0 - beta2.powi(count);
     let decay = if p.shape.len() >= 2 { rule.weight_decay } else { 0.0 };
     // All scalar factors in f64, then once to f32.
-    let keep = (1.0 - rule.learning_rate * decay) as f32;
-    let rate = (rule.learning_rate / correction1) as f32;
-    let root = (1.0 / correction2.sqrt()) as f32;
-    let epsilon = rule.epsilon as f32;
-    let scale = rule.gradient_scale as f32;
-    let (b1, b2) = (beta1 as f32, beta2 as f32);
-    let (g1, g2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
-    let step = |w: &mut f32, m: &mut f32, v: &mut f32, g: f32| {
-        *m = b1 * *m + g1 * g;
-        *v = b2 * *v + g2 * g * g;
-        *w = keep * *w - rate * *m / (v.sqrt() * root + epsilon);
+    let factors = Factors {
+        betas: [beta1 as f32, beta2 as f32],
+        gains: [(1.0 - beta1) as f32, (1.0 - beta2) as f32],
+        keep: (1.0 - rule.learning_rate * decay) as f32,
+        rate: (rule.learning_rate / (1.0 - beta1.powi(count))) as f32,
+        root: (1.0 / (1.0 - beta2.powi(count)).sqrt()) as f32,
+        epsilon: rule.epsilon as f32,
+        scale: rule.gradient_scale as f32,
     };
-    let blocks = p.weight.par_chunks_mut(BLOCK).zip(p.first_moment.par_chunks_mut(BLOCK));
-    let blocks = blocks.zip(p.second_moment.par_chunks_mut(BLOCK)).enumerate();
-    blocks.for_each(|(block, ((weight, first), second))| {
-        let elements = weight.iter_mut().zip(first).zip(second);
-        match gradient {
-            Some(gradient) => {
-                let gradient = &gradient[block * BLOCK..];
-                for (((w, m), v), g) in elements.zip(gradient) {
-                    step(w, m, v, g * scale);
-                }
-            }
-            None => elements.for_each(|((w, m), v)| step(w, m, v, 0.0)),
-        }
-    });
-}
-
-/// The sum of squares, over blocks in order.
-pub fn sum_of_squares(values: &[f32]) -> f64 {
-    let blocks: Vec<f64> =
-        values.par_chunks(BLOCK).map(|block| block.iter().map(|&v| f64::from(v) * f64::from(v)).sum()).collect();
-    blocks.iter().sum()
+    adamw::update(&mut p.weight, &mut p.first_moment, &mut p.second_moment, gradient.unwrap_or(&[]), &factors);
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ fn vocabulary(config: &RunConfig) -> usize {
 fn step_bytes(config: &RunConfig, cost: &Cost, longest: u64) -> u64 {
     let gradients = 4 * (cost.other_parameters + cost.layer_parameters * longest);
     let (b, t, c) = (config.train.batch as u64, config.model.context as u64, config.model.width as u64);
-    gradients + longest * model::activation_bytes(&config.model, b * t) + 4 * b * t * c * 6
+    gradients + longest * model::activation_bytes(&config.model, config.train.precision, b * t) + 4 * b * t * c * 6
 }
 
 /// A number with a unit, three digits: 12.3 M.

@@ -109,6 +109,9 @@ fn bad_usage_and_configs_end_with_2() {
     refused(&place, &set("stage=[{path_length=3,steps=5},{path_length=4,steps=5}]"), 2, &["add up to 10", "24"]);
     refused(&place, &set("train.steps=0"), 2, &["train.steps", "not 0"]);
     refused(&place, &set("train.device=cuda"), 2, &["train.device", "reference"]);
+    refused(&place, &set("train.precision=fp8"), 2, &["precision", "fp8", "bf16"]);
+    let reference = [TINY, "--headless", "--set", "train.engine=reference", "--set", "train.precision=bf16"];
+    refused(&place, &reference, 2, &["train.precision", "fast engine"]);
     refused(&place, &[TINY, "--headless", "--theme", "pink"], 2, &["unknown theme `pink`", "mono"]);
     refused(&place, &["plan", "nothing"], 2, &["nothing"]);
     let commands = place.write("c.jsonl", "{\"command\":\"dance\"}\n");

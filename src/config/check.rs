@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Architecture, EngineName, RunConfig, Source, layer_number};
+use super::{Architecture, EngineName, Precision, RunConfig, Source, layer_number};
 use crate::layer_path::MAX_LAYERS;
 use crate::method;
 
@@ -122,6 +122,9 @@ fn check_training(config: &RunConfig, found: &mut Found) {
             "train.device",
             format!("`{}` needs train.engine = \"reference\"; the fast engine runs on the cpu", t.device),
         );
+    }
+    if t.engine == EngineName::Reference && t.precision != Precision::F32 {
+        found.add("train.precision", "bf16 is the fast engine's; the reference engine needs \"f32\"".to_owned());
     }
     let o = &config.optimizer;
     found.positive("optimizer.learning_rate", o.learning_rate);

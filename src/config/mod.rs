@@ -198,6 +198,19 @@ pub struct TrainConfig {
     pub device: String,
     /// Threads of the trainer; 0: all cores. Changes no number.
     pub threads: usize,
+    /// What products are computed in: `f32` or `bf16` (sums, weights and everything else stay f32).
+    pub precision: Precision,
+}
+
+/// What products are computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// f32 throughout.
+    #[default]
+    F32,
+    /// Inputs of products rounded to bf16, sums in f32.
+    Bf16,
 }
 
 /// Which engine trains.
@@ -212,7 +225,15 @@ pub enum EngineName {
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { steps: 1000, batch: 16, accumulate: 1, engine: EngineName::Fast, device: "auto".to_owned(), threads: 0 }
+        Self {
+            steps: 1000,
+            batch: 16,
+            accumulate: 1,
+            engine: EngineName::Fast,
+            device: "auto".to_owned(),
+            threads: 0,
+            precision: Precision::F32,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
-use crate::config::{Architecture, ModelConfig, Norm, RunConfig};
+use crate::config::{Architecture, ModelConfig, Norm, Precision, RunConfig};
 use crate::data::DataError;
 use crate::kernels::layer_norm::EPSILON;
 use crate::layer_path::LayerPath;
@@ -124,7 +124,7 @@ fn reference(
     mask: Option<u32>,
     parameters: Vec<Parameter>,
 ) -> Result<Value> {
-    let mut engine = model::fast::Fast::new(&config.model, vocabulary, 0, 0)?;
+    let mut engine = model::fast::Fast::new(&config.model, vocabulary, 0, 0, Precision::F32)?;
     model::Engine::set_parameters(&mut engine, parameters)?;
     let mut rng = keyed(0, Purpose::EvaluationBatch, 0, 0);
     let (mut all_ids, mut all_logits) = (Vec::new(), Vec::new());

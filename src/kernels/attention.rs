@@ -1,12 +1,20 @@
-//! Multi-head attention, forward and backward, each sequence by itself.
+//! Multi-head attention, forward and backward, each (sequence, head) by itself.
 //!
-//! Scores of one head exist only while that head is at work (a T x T tile per thread); the backward pass computes them
-//! again from the kept log-sum-exp of each row.
+//! Scores exist only as a tile of [`QUERIES`] rows per thread; the backward pass computes them again from the kept
+//! log-sum-exp of each row. Under a causal mask, keys behind a tile's last row are never touched.
+#![allow(unsafe_code)]
 
 use rayon::prelude::*;
 
+use super::blocks::{Out, with_scratch};
+use super::cross_entropy::exponentials;
+use super::linear::{Precision, product};
 use super::math::exp;
-use super::matmul::{Store, Threads, View, matmul_strided};
+use super::matmul::{Store, View};
+use super::simd::{lane_sum, vectorised};
+
+/// Rows of scores that exist at a time.
+const QUERIES: usize = 64;
 
 /// The shape of an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +27,8 @@ pub struct Shape {
     pub heads: usize,
     /// Whether a position sees only itself and those before it.
     pub causal: bool,
+    /// What products are computed in.
+    pub precision: Precision,
 }
 
 impl Shape {
@@ -30,86 +40,136 @@ impl Shape {
         1.0 / (self.head_width() as f32).sqrt()
     }
 
-    /// How many positions row `i` sees.
-    fn seen(self, i: usize) -> usize {
-        if self.causal { i + 1 } else { self.context }
+    /// Rows `first..last` of queries see keys `0..keys`.
+    fn tiles(self) -> impl DoubleEndedIterator<Item = (usize, usize, usize)> {
+        let (t, causal) = (self.context, self.causal);
+        (0..t.div_ceil(QUERIES)).map(move |i| {
+            let (first, last) = (i * QUERIES, ((i + 1) * QUERIES).min(t));
+            (first, last, if causal { last } else { t })
+        })
     }
 
-    /// Query, key and value of one head as (T, head width) views into one sequence's rows of `q | k | v`.
-    fn heads<'a>(self, qkv: &'a [f32], head: usize) -> [View<'a>; 3] {
+    /// Rows `first..last` of query (0), key (1) or value (2) of one head, in one sequence's rows of `q | k | v`.
+    fn part(self, qkv: &[f32], part: usize, head: usize, first: usize, last: usize) -> View<'_> {
         let (d, c) = (self.head_width(), self.width);
-        [0, 1, 2].map(|part| View::strided(&qkv[part * c + head * d..], self.context, d, 3 * c))
+        View::strided(&qkv[first * 3 * c + part * c + head * d..], last - first, d, 3 * c)
+    }
+}
+
+vectorised! {
+    /// Softmax of each row's first entries times `scale`, zeros behind: row i sees `seen + i * step` of `keys`. // scores
+    /// (m, keys), lse (m)
+    fn softmax(scores: &mut [f32], lse: &mut [f32], keys: usize, seen: usize, step: usize, scale: f32) {
+        for (i, (row, lse)) in scores.chunks_exact_mut(keys).zip(lse).enumerate() {
+            let (row, hidden) = row.split_at_mut(seen + i * step);
+            row.iter_mut().for_each(|s| *s *= scale);
+            let (highest, sum) = exponentials(row);
+            let inverse = 1.0 / sum;
+            row.iter_mut().for_each(|s| *s *= inverse);
+            hidden.fill(0.0);
+            *lse = highest + sum.ln();
+        }
+    }
+}
+
+vectorised! {
+    /// Probabilities from scores, and from their gradients those of the products q k^T, `scale p (dp - delta)`. // p, ds
+    /// (m, keys)
+    fn backward_of_softmax(
+        p: &mut [f32],
+        ds: &mut [f32],
+        lse: &[f32],
+        delta: &[f32],
+        keys: usize,
+        seen: usize,
+        step: usize,
+        scale: f32,
+    ) {
+        let rows = p.chunks_exact_mut(keys).zip(ds.chunks_exact_mut(keys)).zip(lse).zip(delta);
+        for (i, (((p, ds), lse), delta)) in rows.enumerate() {
+            let seen = seen + i * step;
+            for (p, ds) in p[..seen].iter_mut().zip(&mut ds[..seen]) {
+                *p = exp(p.mul_add(scale, -lse));
+                *ds = scale * *p * (*ds - delta);
+            }
+            p[seen..].fill(0.0);
+            ds[seen..].fill(0.0);
+        }
+    }
+}
+
+vectorised! {
+    /// `delta[i] = dy[i] . y[i]` of one head // rows of C, of which `d` from `first` on count
+    fn row_dots(delta: &mut [f32], dy: &[f32], y: &[f32], width: usize, first: usize, d: usize) {
+        for ((delta, dy), y) in delta.iter_mut().zip(dy.chunks(width)).zip(y.chunks(width)) {
+            let (dy, y) = (&dy[first..first + d], &y[first..first + d]);
+            *delta = lane_sum(d, |j| dy[j] * y[j]);
+        }
     }
 }
 
 /// `y = softmax(q k^T / sqrt(d)) v` // y (B, T, C), lse (B, H, T), qkv (B, T, 3C)
 pub fn forward(shape: Shape, y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
-    let Shape { context: t, width: c, heads, .. } = shape;
-    let d = shape.head_width();
-    let sequences = y.par_chunks_mut(t * c).zip(lse.par_chunks_mut(heads * t)).zip(qkv.par_chunks(t * 3 * c));
-    sequences.for_each_init(
-        || vec![0.0f32; t * t],
-        |scores, ((y, lse), qkv)| {
-            for head in 0..heads {
-                let [q, k, v] = shape.heads(qkv, head);
-                matmul_strided(scores, t, q, k.t(), shape.scale(), Store::Set, Threads::One);
-                for (i, row) in scores.chunks_exact_mut(t).enumerate() {
-                    let (seen, hidden) = row.split_at_mut(shape.seen(i));
-                    let highest = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                    let mut sum = 0.0;
-                    for s in seen.iter_mut() {
-                        *s = exp(*s - highest);
-                        sum += *s;
-                    }
-                    let inverse = 1.0 / sum;
-                    seen.iter_mut().for_each(|s| *s *= inverse);
-                    hidden.fill(0.0);
-                    lse[head * t + i] = highest + sum.ln();
-                }
-                matmul_strided(&mut y[head * d..], c, View::new(scores, t, t), v, 1.0, Store::Set, Threads::One);
+    let Shape { context: t, width: c, heads, causal, precision } = shape;
+    let (d, scale) = (shape.head_width(), shape.scale());
+    let y = Out::new(y, qkv.len() / (3 * c), c, c);
+    lse.par_chunks_mut(t).enumerate().with_max_len(1).for_each(|(index, lse)| {
+        let (sequence, head) = (index / heads, index % heads);
+        let qkv = &qkv[sequence * t * 3 * c..][..t * 3 * c];
+        with_scratch(|scratch| {
+            let ([scores, ..], pairs) = scratch.take([QUERIES.min(t) * t, 0, 0]);
+            for (first, last, keys) in shape.tiles() {
+                let (q, k) = (shape.part(qkv, 0, head, first, last), shape.part(qkv, 1, head, 0, keys));
+                let (rows, scores) = (last - first, &mut scores[..(last - first) * keys]);
+                product(precision, Out::new(scores, rows, keys, keys), q, k.t(), pairs, Store::Set);
+                let (seen, step) = if causal { (first + 1, 1) } else { (keys, 0) };
+                softmax(scores, &mut lse[first..last], keys, seen, step, scale);
+                // SAFETY: these rows and columns belong to this sequence, head and tile alone.
+                let out = unsafe { y.part(sequence * t + first..sequence * t + last, head * d..(head + 1) * d) };
+                let (p, v) = (View::new(scores, rows, keys), shape.part(qkv, 2, head, 0, keys));
+                product(precision, out, p, v, pairs, Store::Set);
             }
-        },
-    );
+        });
+    });
 }
 
 /// The gradient of `qkv` // dqkv (B, T, 3C), dy and y (B, T, C), lse (B, H, T)
 pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f32], qkv: &[f32]) {
-    let Shape { context: t, width: c, heads, .. } = shape;
-    let d = shape.head_width();
-    let outputs = dy.par_chunks(t * c).zip(y.par_chunks(t * c));
-    let inputs = lse.par_chunks(heads * t).zip(qkv.par_chunks(t * 3 * c));
-    let sequences = dqkv.par_chunks_mut(t * 3 * c).zip(outputs).zip(inputs);
-    sequences.for_each_init(
-        || (vec![0.0f32; t * t], vec![0.0f32; t * t]),
-        |(p, ds), ((dqkv, (dy, y)), (lse, qkv))| {
-            for head in 0..heads {
-                let [q, k, v] = shape.heads(qkv, head);
-                let dy_head = View::strided(&dy[head * d..], t, d, c);
-                matmul_strided(p, t, q, k.t(), shape.scale(), Store::Set, Threads::One);
-                matmul_strided(ds, t, dy_head, v.t(), 1.0, Store::Set, Threads::One);
-                for i in 0..t {
-                    let at = i * c + head * d;
-                    let delta: f32 = dy[at..at + d].iter().zip(&y[at..at + d]).map(|(a, b)| a * b).sum();
-                    let (row, drow) = (&mut p[i * t..(i + 1) * t], &mut ds[i * t..(i + 1) * t]);
-                    let seen = shape.seen(i);
-                    let lse = lse[head * t + i];
-                    for (p, ds) in row[..seen].iter_mut().zip(&mut drow[..seen]) {
-                        *p = exp(*p - lse);
-                        *ds = *p * (*ds - delta);
-                    }
-                    row[seen..].fill(0.0);
-                    drow[seen..].fill(0.0);
-                }
-                let (p, ds) = (View::new(p, t, t), View::new(ds, t, t));
-                let scale = shape.scale();
-                let mut gradient = |part: usize, a: View<'_>, b: View<'_>, scale: f32| {
-                    let at = part * c + head * d;
-                    matmul_strided(&mut dqkv[at..], 3 * c, a, b, scale, Store::Set, Threads::One);
-                };
-                gradient(0, ds, k, scale);
-                gradient(1, ds.t(), q, scale);
-                gradient(2, p.t(), dy_head, 1.0);
+    let Shape { context: t, width: c, heads, causal, precision } = shape;
+    let (d, scale) = (shape.head_width(), shape.scale());
+    let dqkv = Out::new(dqkv, qkv.len() / (3 * c), 3 * c, 3 * c);
+    lse.par_chunks(t).enumerate().with_max_len(1).for_each(|(index, lse)| {
+        let (sequence, head) = (index / heads, index % heads);
+        let qkv = &qkv[sequence * t * 3 * c..][..t * 3 * c];
+        let (dy, y) = (&dy[sequence * t * c..][..t * c], &y[sequence * t * c..][..t * c]);
+        let gradient = |part: usize, first: usize, last: usize| {
+            let at = part * c + head * d;
+            // SAFETY: these columns of these rows belong to this sequence and head alone, which one thread computes; the
+            // three parts are used one after the other.
+            unsafe { dqkv.part(sequence * t + first..sequence * t + last, at..at + d) }
+        };
+        with_scratch(|scratch| {
+            let tile = QUERIES.min(t) * t;
+            let ([p, ds, delta], pairs) = scratch.take([tile, tile, QUERIES.min(t)]);
+            // The last tile first: it sees all keys, so it stores what the others add to.
+            for (first, last, keys) in shape.tiles().rev() {
+                let rows = last - first;
+                let (p, ds) = (&mut p[..rows * keys], &mut ds[..rows * keys]);
+                let [q, k, v] = [(0, first, last), (1, 0, keys), (2, 0, keys)]
+                    .map(|(part, first, last)| shape.part(qkv, part, head, first, last));
+                let dy_tile = View::strided(&dy[first * c + head * d..], rows, d, c);
+                product(precision, Out::new(p, rows, keys, keys), q, k.t(), pairs, Store::Set);
+                product(precision, Out::new(ds, rows, keys, keys), dy_tile, v.t(), pairs, Store::Set);
+                let delta = &mut delta[..rows];
+                row_dots(delta, &dy[first * c..], &y[first * c..], c, head * d, d);
+                let (seen, step) = if causal { (first + 1, 1) } else { (keys, 0) };
+                backward_of_softmax(p, ds, &lse[first..last], delta, keys, seen, step, scale);
+                let (p, ds) = (View::new(p, rows, keys), View::new(ds, rows, keys));
+                let store = if last == t { Store::Set } else { Store::Add };
+                product(precision, gradient(0, first, last), ds, k, pairs, Store::Set);
+                product(precision, gradient(1, 0, keys), ds.t(), q, pairs, store);
+                product(precision, gradient(2, 0, keys), p.t(), dy_tile, pairs, store);
             }
-        },
-    );
+        });
+    });
 }

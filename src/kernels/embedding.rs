@@ -2,19 +2,28 @@
 
 use rayon::prelude::*;
 
-use super::ROWS;
 use super::matmul::Store;
 
-/// `x[i] = tokens[ids[i]] + positions[i mod T]` // x (B*T, C), tokens (V, C), positions (T, C)
-pub fn forward(x: &mut [f32], ids: &[u32], tokens: &[f32], positions: &[f32], context: usize, width: usize) {
-    x.par_chunks_mut(ROWS * width).zip(ids.par_chunks(ROWS)).enumerate().for_each(|(block, (x, ids))| {
-        for (i, (x, &id)) in x.chunks_exact_mut(width).zip(ids).enumerate() {
-            let (token, position) = (id as usize * width, (block * ROWS + i) % context * width);
-            for (j, x) in x.iter_mut().enumerate() {
-                *x = tokens[token + j] + positions[position + j];
-            }
+/// Rows of the token table whose gradients one thread sums at a time.
+const TOKENS: usize = 256;
+
+/// `x[i] = tokens[ids[i]] + positions[(first + i) mod T]` of a block of rows // x (m, C), tokens (V, C), positions (T, C)
+pub fn forward(
+    x: &mut [f32],
+    ids: &[u32],
+    tokens: &[f32],
+    positions: &[f32],
+    first: usize,
+    context: usize,
+    width: usize,
+) {
+    for (i, (x, &id)) in x.chunks_exact_mut(width).zip(ids).enumerate() {
+        let token = &tokens[id as usize * width..][..width];
+        let position = &positions[(first + i) % context * width..][..width];
+        for ((x, t), p) in x.iter_mut().zip(token).zip(position) {
+            *x = t + p;
         }
-    });
+    }
 }
 
 /// Adds each row's gradient to its token's (in order, so that equal ids always add up alike), and sums rows of equal
@@ -28,10 +37,14 @@ pub fn backward(
     width: usize,
     positions: Store,
 ) {
-    for (dx, &id) in dx.chunks_exact(width).zip(ids) {
-        let at = id as usize * width;
-        dtokens[at..at + width].iter_mut().zip(dx).for_each(|(d, dx)| *d += dx);
-    }
+    dtokens.par_chunks_mut(TOKENS * width).enumerate().for_each(|(block, dtokens)| {
+        let first = block * TOKENS;
+        for (dx, &id) in dx.chunks_exact(width).zip(ids) {
+            if let Some(d) = (id as usize).checked_sub(first).and_then(|row| dtokens.chunks_exact_mut(width).nth(row)) {
+                d.iter_mut().zip(dx).for_each(|(d, dx)| *d += dx);
+            }
+        }
+    });
     if positions == Store::Set {
         dpositions.fill(0.0);
     }

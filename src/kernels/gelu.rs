@@ -1,11 +1,11 @@
-//! GELU, in the tanh form of GPT-2 ("gelu_new") and in the exact form, forward and backward.
+//! GELU, in the tanh form of GPT-2 ("gelu_new") and in the exact form, with its slope.
+//!
+//! Training keeps the slope instead of the input: the exponential is paid for once.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
-use rayon::prelude::*;
-
-use super::BLOCK;
 use super::math::{erf, exp, sigmoid};
+use super::simd::vectorised;
 
 /// Which GELU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,24 +20,59 @@ const CUBIC: f32 = 0.044_715;
 /// `2 sqrt(2/pi)`: `0.5 (1 + tanh z) = sigmoid(2 z)`.
 const SLOPE: f32 = 1.595_769;
 
-/// `y = gelu(x)`, element by element.
-pub fn forward(kind: Gelu, y: &mut [f32], x: &[f32]) {
-    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| match kind {
-        Gelu::Tanh => y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * sigmoid(SLOPE * (x + CUBIC * x * x * x))),
-        Gelu::Erf => y.iter_mut().zip(x).for_each(|(y, &x)| *y = 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2))),
-    });
+/// `y = gelu(x)` and, unless it is empty, `slope = gelu'(x)`, element by element.
+pub fn forward(kind: Gelu, y: &mut [f32], slope: &mut [f32], x: &[f32]) {
+    match kind {
+        Gelu::Tanh if slope.is_empty() => tanh(y, x),
+        Gelu::Tanh => tanh_with_slope(y, slope, x),
+        Gelu::Erf if slope.is_empty() => exact(y, x),
+        Gelu::Erf => exact_with_slope(y, slope, x),
+    }
 }
 
-/// `dy *= gelu'(x)`, element by element.
-pub fn backward(kind: Gelu, dy: &mut [f32], x: &[f32]) {
-    dy.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(dy, x)| match kind {
-        Gelu::Tanh => dy.iter_mut().zip(x).for_each(|(dy, &x)| {
-            let s = sigmoid(SLOPE * (x + CUBIC * x * x * x));
-            *dy *= s + x * s * (1.0 - s) * SLOPE * (1.0 + 3.0 * CUBIC * x * x);
-        }),
-        Gelu::Erf => dy.iter_mut().zip(x).for_each(|(dy, &x)| {
+vectorised! {
+    fn tanh(y: &mut [f32], x: &[f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x * sigmoid(SLOPE * x * (CUBIC * x).mul_add(x, 1.0));
+        }
+    }
+}
+
+vectorised! {
+    fn tanh_with_slope(y: &mut [f32], slope: &mut [f32], x: &[f32]) {
+        for ((y, slope), &x) in y.iter_mut().zip(slope).zip(x) {
+            let s = sigmoid(SLOPE * x * (CUBIC * x).mul_add(x, 1.0));
+            *y = x * s;
+            let inner = SLOPE * (3.0 * CUBIC * x).mul_add(x, 1.0);
+            *slope = (x * s * (1.0 - s)).mul_add(inner, s);
+        }
+    }
+}
+
+vectorised! {
+    fn exact(y: &mut [f32], x: &[f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2));
+        }
+    }
+}
+
+vectorised! {
+    fn exact_with_slope(y: &mut [f32], slope: &mut [f32], x: &[f32]) {
+        for ((y, slope), &x) in y.iter_mut().zip(slope).zip(x) {
+            let cumulative = 0.5 * (1.0 + erf(x * FRAC_1_SQRT_2));
+            *y = x * cumulative;
             // The normal density: 1 / sqrt(2 pi).
-            *dy *= 0.5 * (1.0 + erf(x * FRAC_1_SQRT_2)) + x * 0.398_942_3 * exp(-0.5 * x * x);
-        }),
-    });
+            *slope = (x * 0.398_942_3).mul_add(exp(-0.5 * x * x), cumulative);
+        }
+    }
+}
+
+vectorised! {
+    /// `dy *= slope`, element by element.
+    pub fn backward(dy: &mut [f32], slope: &[f32]) {
+        for (dy, slope) in dy.iter_mut().zip(slope) {
+            *dy *= slope;
+        }
+    }
 }

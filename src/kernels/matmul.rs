@@ -3,6 +3,8 @@
 
 use gemm::Parallelism;
 
+use super::blocks::Out;
+
 /// A matrix as a view into a slice: element (i, j) stands at `i * row_stride + j * col_stride`.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -33,6 +35,16 @@ impl<'a> View<'a> {
         Self::strided(data, rows, cols, cols)
     }
 
+    /// (rows, columns).
+    pub fn shape(self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
+    /// The slice, the distance between neighbours that aren't adjacent, and whether those of one row are adjacent.
+    pub(super) fn layout(self) -> (&'a [f32], usize, bool) {
+        if self.col_stride == 1 { (self.data, self.row_stride, true) } else { (self.data, self.col_stride, false) }
+    }
+
     /// The transposed matrix, without moving anything.
     pub fn t(self) -> Self {
         Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
@@ -48,47 +60,26 @@ pub enum Store {
     Add,
 }
 
-/// How many threads work on one product. The result is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threads {
-    /// The calling one.
-    One,
-    /// The current rayon pool's.
-    Pool,
-}
-
-/// `c = scale * a b (+ c)` // (m, n) = (m, k) (k, n); c's rows stand `row_stride` apart.
+/// `c = scale * a b (+ c)`, by the calling thread // (m, n) = (m, k) (k, n)
 ///
 /// # Panics
-/// If the shapes don't fit or `c` is too short.
-pub fn matmul_strided(
-    c: &mut [f32],
-    row_stride: usize,
-    a: View<'_>,
-    b: View<'_>,
-    scale: f32,
-    store: Store,
-    threads: Threads,
-) {
+/// If the shapes don't fit.
+pub fn matmul(mut c: Out<'_>, a: View<'_>, b: View<'_>, scale: f32, store: Store) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     assert_eq!(k, b.rows, "inner dimensions of a product");
-    assert!(row_stride >= n && extent(m, n, row_stride, 1) <= c.len(), "a ({m}, {n}) product exceeds its slice");
+    let (rows, cols, row_stride) = c.shape();
+    assert_eq!((m, n), (rows, cols), "shape of a product");
     if m == 0 || n == 0 {
         return;
     }
-    let parallelism = match threads {
-        Threads::One => Parallelism::None,
-        Threads::Pool => Parallelism::Rayon(0),
-    };
-    // SAFETY: `View` guarantees that every element (i, j) of `a` and `b` lies inside its slice, the assertion above the
-    // same for `c`; `c` is borrowed exclusively, so it overlaps neither; its elements are distinct since
-    // `row_stride >= n`. All strides fit `isize`, as slices do.
+    // SAFETY: `View` guarantees that every element (i, j) of `a` and `b` lies inside its slice, `Out` the same for `c`, which
+    // is borrowed exclusively, so it overlaps neither; its elements are distinct. All strides fit `isize`, as slices do.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            c.as_mut_ptr(),
+            c.data(),
             1,
             row_stride as isize,
             store == Store::Add,
@@ -103,17 +94,9 @@ pub fn matmul_strided(
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         );
     }
-}
-
-/// `c = a b (+ c)` with contiguous rows, in the current pool.
-///
-/// # Panics
-/// As [`matmul_strided`].
-pub fn matmul(c: &mut [f32], a: View<'_>, b: View<'_>, store: Store) {
-    matmul_strided(c, b.cols, a, b, 1.0, store, Threads::Pool);
 }
 
 #[cfg(test)]
@@ -134,14 +117,15 @@ mod tests {
         let at: Vec<f32> = (0..k * m).map(|x| a[(x % m) * k + x / m]).collect();
         for view in [View::new(&a, m, k), View::new(&at, k, m).t()] {
             let mut c = vec![1.0; m * n];
-            matmul(&mut c, view, View::new(&b, k, n), Store::Add);
+            matmul(Out::new(&mut c, m, n, n), view, View::new(&b, k, n), 1.0, Store::Add);
             for (x, value) in c.iter().enumerate() {
                 assert!((f64::from(*value) - 1.0 - expected(x / n, x % n)).abs() < 1e-5);
             }
         }
         // Into every second block of a wider destination, leaving the rest alone.
         let mut wide = vec![-1.0; m * 2 * n];
-        matmul_strided(&mut wide, 2 * n, View::new(&a, m, k), View::new(&b, k, n), 0.5, Store::Set, Threads::One);
+        let out = Out::new(&mut wide, m, n, 2 * n);
+        matmul(out, View::new(&a, m, k), View::new(&b, k, n), 0.5, Store::Set);
         for (x, value) in wide.iter().enumerate() {
             let (i, j) = (x / (2 * n), x % (2 * n));
             let right = if j < n { 0.5 * expected(i, j) } else { -1.0 };

@@ -4,7 +4,10 @@
 //! reductions run in block order, so that no result depends on the number of threads. They run in the rayon pool they are
 //! called from. Nothing here knows a parameter's name, a layer path or the model's structure.
 
+pub mod adamw;
 pub mod attention;
+pub mod bf16;
+pub mod blocks;
 pub mod cross_entropy;
 pub mod embedding;
 pub mod gelu;
@@ -12,10 +15,14 @@ pub mod layer_norm;
 pub mod linear;
 pub mod math;
 pub mod matmul;
+pub mod simd;
+pub mod transpose;
 
-/// Elements per block of an element-wise kernel or a reduction.
+/// Elements per block of the optimizer and of sums of squares.
 pub const BLOCK: usize = 4096;
-/// Rows per block of a row-wise kernel.
-pub const ROWS: usize = 16;
-/// Columns per block of a column sum.
-pub const COLUMNS: usize = 32;
+
+/// Rows per block of a pass over `rows` rows: enough blocks for eight threads, large enough for products to be quick, and
+/// a whole number of bf16 tiles.
+pub fn block_rows(rows: usize) -> usize {
+    (rows.div_ceil(8)).clamp(64, 256).next_multiple_of(32)
+}

@@ -1,49 +1,58 @@
 //! One layer of the fast engine: forward, keeping what the backward pass needs, and backward.
 //!
 //! A layer is two sub-layers, `x + f(x)`: attention and MLP. Under pre-norm `f` sees `ln(x)`, under post-norm the sum is
-//! normed. Knows nothing of which layers are active.
+//! normed. Each pass is a few sweeps over blocks of rows, in which everything that a row needs is done while it is in
+//! cache, with attention between them; gradients of weights come last. Knows nothing of which layers are active.
 
 use super::Parameter;
 use super::layout::place;
+use super::sums::Sums;
 use crate::config::{Architecture, ModelConfig, Norm};
 use crate::kernels::attention::{self, Shape};
+use crate::kernels::blocks::{Band, for_blocks, with_scratch};
 use crate::kernels::gelu::{self, Gelu};
+use crate::kernels::layer_norm::{self, STATS};
+use crate::kernels::linear::{self, Copy, Factor, Precision, Ready, WeightGradient, keep_left, keep_right};
 use crate::kernels::matmul::Store;
-use crate::kernels::{layer_norm, linear};
 
-/// What one sub-layer keeps for its backward pass, besides what `f` keeps. M = B*T rows.
+/// The input of a linear layer, kept for its weight's gradient: in f32 as it stands, in bf16 packed.
 #[derive(Default)]
-struct Sub {
-    /// Pre-norm: `ln(x)` // (M, C)
-    normed: Vec<f32>,
-    /// Post-norm: the sum before the norm // (M, C)
-    sum: Vec<f32>,
-    /// Of whichever norm there is // (M)
-    stats: layer_norm::Stats,
-    /// The sub-layer's output // (M, C)
-    out: Vec<f32>,
+struct Kept {
+    rows: Vec<f32>,
+    packed: Vec<u32>,
 }
 
-/// What one active layer keeps between its forward and backward pass.
+/// What one active layer keeps between its forward and backward pass. M = B*T rows.
 #[derive(Default)]
 pub(super) struct Activations {
-    attention: Sub,
-    mlp: Sub,
-    qkv: Vec<f32>,   // (M, 3C)
-    mixed: Vec<f32>, // attention's output before its projection (M, C)
-    lse: Vec<f32>,   // (B, H, T)
-    up: Vec<f32>,    // before the GELU (M, rC)
-    act: Vec<f32>,   // behind it (M, rC)
+    seen_1: Kept,      // pre-norm: ln_1(x) (M, C)
+    stats_1: Vec<f32>, // of whichever norm there is (M, STATS)
+    qkv: Vec<f32>,     // (M, 3C)
+    lse: Vec<f32>,     // (B, H, T)
+    mixed: Kept,       // attention's output before its projection (M, C)
+    sum_1: Vec<f32>,   // post-norm: the sum before the norm (M, C)
+    middle: Vec<f32>,  // attention sub-layer's output (M, C)
+    seen_2: Kept,
+    stats_2: Vec<f32>,
+    slope: Vec<f32>, // of the GELU (M, rC)
+    act: Kept,       // behind the GELU (M, rC)
+    sum_2: Vec<f32>,
+    out: Vec<f32>, // (M, C)
 }
 
-/// Buffers of the backward pass, shared by all layers.
+/// Buffers shared by all layers.
 #[derive(Default)]
 pub(super) struct Scratch {
-    d_in: Vec<f32>,    // gradient of f's input (M, C)
+    /// Copies of the weights of the layer at work.
+    weights: [Copy; 4],
+    d_mid: Vec<f32>,   // gradient of the attention sub-layer's output or sum (M, C)
+    d_next: Vec<f32>,  // of the layer's input (M, C)
     d_mixed: Vec<f32>, // (M, C)
     d_qkv: Vec<f32>,   // (M, 3C)
-    d_act: Vec<f32>,   // (M, rC)
-    d_sum: Vec<f32>,   // post-norm: gradient of the sum (M, C)
+    d_act: Vec<f32>,   // f32: (M, rC)
+    /// bf16: gradients of the outputs of down, up, proj and qkv, packed.
+    packed: [Vec<u32>; 4],
+    sums: Vec<f32>, // of each block (blocks, Sums::total)
 }
 
 /// The shape of a layer on one batch.
@@ -52,25 +61,64 @@ pub(super) struct Geometry {
     pub shape: Shape,
     pub norm: Norm,
     pub residual: bool,
+    pub precision: Precision,
     pub inner: usize, // rC
     pub rows: usize,  // M
+    pub block: usize, // rows per block
 }
 
 impl Geometry {
-    pub fn new(m: &ModelConfig, sequences: usize, context: usize) -> Self {
+    pub fn new(m: &ModelConfig, precision: Precision, sequences: usize, context: usize) -> Self {
         let causal = m.architecture == Architecture::Decoder;
         Self {
-            shape: Shape { context, width: m.width, heads: m.heads, causal },
+            shape: Shape { context, width: m.width, heads: m.heads, causal, precision },
             norm: m.norm,
             residual: m.residual,
+            precision,
             inner: m.width * m.mlp_ratio,
             rows: sequences * context,
+            block: crate::kernels::block_rows(sequences * context),
         }
+    }
+
+    pub fn blocks(&self) -> usize {
+        self.rows.div_ceil(self.block)
     }
 
     /// Elements of an (M, C) buffer.
     pub fn size(&self) -> usize {
         self.rows * self.shape.width
+    }
+
+    /// Elements of one block of a buffer of `width` columns, in its last block perhaps fewer.
+    pub fn of<'a, T>(&self, buffer: &'a [T], block: usize, width: usize) -> &'a [T] {
+        let first = (block * self.block * width).min(buffer.len());
+        &buffer[first..(first + self.block * width).min(buffer.len())]
+    }
+
+    /// A buffer of `width` columns as a band.
+    pub fn band<'a>(&self, buffer: &'a mut [f32], width: usize) -> Band<'a, f32> {
+        Band::new(buffer, self.block * width)
+    }
+
+    /// Pairs of one packed block of `width` columns.
+    fn packed(&self, width: usize) -> usize {
+        linear::packed_len(self.precision, width, self.block)
+    }
+
+    /// The four matrices (qkv, proj, up, down), or their transposes.
+    fn ready<'a>(&self, p: &'a [Parameter], copies: &'a mut [Copy; 4], transposed: bool) -> [Ready<'a>; 4] {
+        let (c, precision) = (self.shape.width, self.precision);
+        let one = |place: usize, copy: &'a mut Copy, k: usize, n: usize| {
+            let make = if transposed { Ready::transposed } else { Ready::new };
+            make(precision, copy, &p[place].weight, k, n)
+        };
+        let [a, b, d, e] = copies;
+        let ((qkv, proj), (up, down)) = rayon::join(
+            || rayon::join(|| one(place::QKV, a, c, 3 * c), || one(place::PROJ, b, c, c)),
+            || rayon::join(|| one(place::UP, d, c, self.inner), || one(place::DOWN, e, self.inner, c)),
+        );
+        [qkv, proj, up, down]
     }
 }
 
@@ -82,160 +130,322 @@ pub(super) fn fit<T: Clone + Default>(buffer: &mut Vec<T>, n: usize) -> &mut [T]
     buffer
 }
 
+impl Kept {
+    /// Both halves as they must be for `width` columns.
+    fn fit(&mut self, g: Geometry, width: usize, is_kept: bool) -> (&mut [f32], &mut [u32]) {
+        let is_f32 = g.precision == Precision::F32;
+        let rows = if is_kept && is_f32 { g.rows * width } else { 0 };
+        let packed = if is_kept { g.blocks() * g.packed(width) } else { 0 };
+        (fit(&mut self.rows, rows), fit(&mut self.packed, packed))
+    }
+}
+
+/// A block's own part of a buffer, or the thread's scratch where there is none.
+fn own_or<'a>(own: &'a mut [f32], scratch: &'a mut [f32]) -> &'a mut [f32] {
+    if own.is_empty() { scratch } else { own }
+}
+
 impl Activations {
     /// The layer's output // (M, C)
     pub fn out(&self) -> &[f32] {
-        &self.mlp.out
+        &self.out
     }
 
-    /// Runs the layer on `x` // (M, C)
-    pub fn forward(&mut self, g: Geometry, p: &[Parameter], x: &[f32]) {
-        let Self { attention: attn, mlp, qkv, mixed, lse, up, act } = self;
+    /// Runs the layer on `x`, keeping what the backward pass needs if `is_kept`. // x (M, C)
+    pub fn forward(&mut self, g: Geometry, p: &[Parameter], x: &[f32], s: &mut Scratch, is_kept: bool) {
+        let ready = g.ready(p, &mut s.weights, false);
+        self.queries(g, p, x, &ready[0], is_kept);
+        let lse = fit(&mut self.lse, g.rows * g.shape.heads);
+        attention::forward(g.shape, fit(&mut self.mixed.rows, g.size()), lse, &self.qkv);
+        self.mix(g, p, x, &ready, is_kept);
+    }
+
+    /// First sweep: norm, and queries, keys and values.
+    fn queries(&mut self, g: Geometry, p: &[Parameter], x: &[f32], weight: &Ready<'_>, is_kept: bool) {
         let c = g.shape.width;
-        attn.begin(g, x, p, place::LN_1);
-        linear::forward(
-            fit(qkv, g.rows * 3 * c),
-            attn.input(g, x),
-            &p[place::QKV].weight,
-            &p[place::QKV + 1].weight,
-            None,
+        let is_pre = g.norm == Norm::Pre;
+        let (seen, packed) = self.seen_1.fit(g, c, is_kept);
+        // Without a pre-norm the input itself is seen, and is kept elsewhere.
+        let seen = if is_pre { seen } else { &mut [] };
+        let stats = fit(&mut self.stats_1, g.rows * STATS);
+        let qkv = fit(&mut self.qkv, g.rows * 3 * c);
+        let (ln, bias) = (norms(g, p, place::LN_1), &p[place::QKV + 1].weight);
+        for_blocks(
+            g.blocks(),
+            [g.band(seen, c), g.band(stats, STATS), g.band(qkv, 3 * c)],
+            [Band::new(packed, g.packed(c))],
+            |block, [seen, stats, qkv], [packed]| {
+                let x = g.of(x, block, c);
+                with_scratch(|scratch| {
+                    let ([spare, ..], pairs) = scratch.take([x.len(), 0, 0]);
+                    let seen = match ln {
+                        Some([gain, shift]) if is_pre => {
+                            let seen = own_or(seen, spare);
+                            layer_norm::forward(seen, stats, x, gain, shift);
+                            &*seen
+                        }
+                        _ => x,
+                    };
+                    linear::forward(qkv, seen, *weight, bias, &[], pairs);
+                    keep_left(packed, seen, c, g.block);
+                });
+            },
         );
-        let lse = fit(lse, g.rows * g.shape.heads);
-        attention::forward(g.shape, fit(mixed, g.size()), lse, qkv);
-        attn.end(g, x, p, mixed, place::PROJ, place::LN_1);
-
-        let x = &attn.out;
-        mlp.begin(g, x, p, place::LN_2);
-        let (weight, bias) = (&p[place::UP].weight, &p[place::UP + 1].weight);
-        linear::forward(fit(up, g.rows * g.inner), mlp.input(g, x), weight, bias, None);
-        gelu::forward(Gelu::Tanh, fit(act, g.rows * g.inner), up);
-        mlp.end(g, x, p, act, place::DOWN, place::LN_2);
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Last sweep: attention's projection, and the MLP.
+    fn mix(&mut self, g: Geometry, p: &[Parameter], x: &[f32], ready: &[Ready<'_>; 4], is_kept: bool) {
+        let (c, inner) = (g.shape.width, g.inner);
+        let (is_pre, is_post) = (g.norm == Norm::Pre, g.norm == Norm::Post);
+        let [_, proj, up, down] = *ready;
+        let (ln_1, ln_2) = (norms(g, p, place::LN_1), norms(g, p, place::LN_2));
+        let bias = |place: usize| p[place + 1].weight.as_slice();
+        let mixed_packed = fit(&mut self.mixed.packed, if is_kept { g.blocks() * g.packed(c) } else { 0 });
+        let mixed = &self.mixed.rows;
+        let sum = if is_post { g.size() } else { 0 };
+        let (sum_1, sum_2) = (fit(&mut self.sum_1, sum), fit(&mut self.sum_2, sum));
+        let (middle, out) = (fit(&mut self.middle, g.size()), fit(&mut self.out, g.size()));
+        // Under post-norm the first sweep left these to us.
+        let stats_1 = if is_post { self.stats_1.as_mut_slice() } else { &mut [] };
+        let stats_2 = fit(&mut self.stats_2, g.rows * STATS);
+        let (seen, seen_packed) = self.seen_2.fit(g, c, is_kept);
+        let seen = if is_pre { seen } else { &mut [] };
+        let (act, act_packed) = self.act.fit(g, inner, is_kept);
+        let slope = fit(&mut self.slope, if is_kept { g.rows * inner } else { 0 });
+        for_blocks(
+            g.blocks(),
+            [
+                g.band(sum_1, c),
+                g.band(stats_1, STATS),
+                g.band(middle, c),
+                g.band(seen, c),
+                g.band(stats_2, STATS),
+                g.band(slope, inner),
+                g.band(act, inner),
+                g.band(sum_2, c),
+                g.band(out, c),
+            ],
+            [
+                Band::new(mixed_packed, g.packed(c)),
+                Band::new(seen_packed, g.packed(c)),
+                Band::new(act_packed, g.packed(inner)),
+            ],
+            |block,
+             [sum_1, stats_1, middle, seen, stats_2, slope, act, sum_2, out],
+             [packed_mixed, packed, packed_act]| {
+                let (x, mixed) = (g.of(x, block, c), g.of(mixed, block, c));
+                let rows = x.len() / c;
+                with_scratch(|scratch| {
+                    let ([up_out, spare_act, spare_seen], pairs) = scratch.take([rows * inner, rows * inner, rows * c]);
+                    keep_left(packed_mixed, mixed, c, g.block);
+                    let end = End { g, weight: proj, bias: bias(place::PROJ), norm: ln_1 };
+                    end.run(middle, sum_1, stats_1, x, mixed, pairs);
+                    let seen = match ln_2 {
+                        Some([gain, shift]) if is_pre => {
+                            let seen = own_or(seen, spare_seen);
+                            layer_norm::forward(seen, stats_2, middle, gain, shift);
+                            &*seen
+                        }
+                        _ => &*middle,
+                    };
+                    keep_left(packed, seen, c, g.block);
+                    linear::forward(up_out, seen, up, bias(place::UP), &[], pairs);
+                    let act = own_or(act, spare_act);
+                    gelu::forward(Gelu::Tanh, act, slope, up_out);
+                    keep_left(packed_act, act, inner, g.block);
+                    let end = End { g, weight: down, bias: bias(place::DOWN), norm: ln_2 };
+                    end.run(out, sum_2, stats_2, middle, act, pairs);
+                });
+            },
+        );
+    }
+}
+
+/// Gain and shift of the norm at `place`, if there are norms.
+fn norms(g: Geometry, p: &[Parameter], place: usize) -> Option<[&[f32]; 2]> {
+    (g.norm != Norm::None).then(|| [p[place].weight.as_slice(), p[place + 1].weight.as_slice()])
+}
+
+/// How a sub-layer ends: its last linear layer, added to the residual stream; the sum normed under post-norm.
+struct End<'a> {
+    g: Geometry,
+    weight: Ready<'a>,
+    bias: &'a [f32],
+    norm: Option<[&'a [f32]; 2]>,
+}
+
+impl End<'_> {
+    /// Of a block of rows: `x` is the sub-layer's input, `f` the last layer's. // y, sum, x (m, C)
+    fn run(&self, y: &mut [f32], sum: &mut [f32], stats: &mut [f32], x: &[f32], f: &[f32], pairs: &mut Vec<u32>) {
+        let residual = if self.g.residual { x } else { &[] };
+        match self.norm {
+            Some([gain, shift]) if self.g.norm == Norm::Post => {
+                linear::forward(sum, f, self.weight, self.bias, residual, pairs);
+                layer_norm::forward(y, stats, sum, gain, shift);
+            }
+            _ => linear::forward(y, f, self.weight, self.bias, residual, pairs),
+        }
+    }
+}
+
+impl Activations {
     /// Turns the gradient of the output (`d`) into that of the input, and stores the parameters' gradients // d, x (M, C)
+    #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &self,
         g: Geometry,
         p: &[Parameter],
         grads: &mut [Vec<f32>],
         x: &[f32],
-        d: &mut [f32],
+        d: &mut Vec<f32>,
         s: &mut Scratch,
         store: Store,
     ) {
-        let Scratch { d_in, d_mixed, d_qkv, d_act, d_sum } = s;
         let c = g.shape.width;
-        let (d_in, d_act) = (fit(d_in, g.size()), fit(d_act, g.rows * g.inner));
-
-        let middle = &self.attention.out;
-        self.mlp.sum_gradient(g, p, grads, d, d_sum, place::LN_2, store);
-        linear_weight(grads, place::DOWN, &self.act, d, store);
-        linear::backward_input(d_act, d, &p[place::DOWN].weight, c);
-        gelu::backward(Gelu::Tanh, d_act, &self.up);
-        linear_weight(grads, place::UP, self.mlp.input(g, middle), d_act, store);
-        linear::backward_input(d_in, d_act, &p[place::UP].weight, g.inner);
-        self.mlp.input_gradient(g, p, grads, middle, d, d_in, place::LN_2, store);
-
-        let (d_mixed, d_qkv) = (fit(d_mixed, g.size()), fit(d_qkv, g.rows * 3 * c));
-        self.attention.sum_gradient(g, p, grads, d, d_sum, place::LN_1, store);
-        linear_weight(grads, place::PROJ, &self.mixed, d, store);
-        linear::backward_input(d_mixed, d, &p[place::PROJ].weight, c);
-        attention::backward(g.shape, d_qkv, d_mixed, &self.mixed, &self.lse, &self.qkv);
-        linear_weight(grads, place::QKV, self.attention.input(g, x), d_qkv, store);
-        linear::backward_input(d_in, d_qkv, &p[place::QKV].weight, 3 * c);
-        self.attention.input_gradient(g, p, grads, x, d, d_in, place::LN_1, store);
-    }
-}
-
-/// Gradients of the weight at `place` and the bias behind it.
-fn linear_weight(grads: &mut [Vec<f32>], place: usize, x: &[f32], dy: &[f32], store: Store) {
-    if let [weight, bias] = &mut grads[place..place + 2] {
-        linear::backward_weight(weight, bias, x, dy, store);
-    }
-}
-
-/// Gradients of the norm's gain at `place` and the shift behind it.
-pub(super) fn norm_weight(
-    grads: &mut [Vec<f32>],
-    place: usize,
-    dy: &[f32],
-    x: &[f32],
-    stats: &[[f32; 2]],
-    store: Store,
-) {
-    if let [gain, shift] = &mut grads[place..place + 2] {
-        layer_norm::backward_weight(gain, shift, dy, x, stats, store);
-    }
-}
-
-impl Sub {
-    /// Norms the input under pre-norm.
-    fn begin(&mut self, g: Geometry, x: &[f32], p: &[Parameter], ln: usize) {
-        if g.norm == Norm::Pre {
-            let stats = fit(&mut self.stats, g.rows);
-            layer_norm::forward(fit(&mut self.normed, g.size()), stats, x, &p[ln].weight, &p[ln + 1].weight);
+        let mut weights = std::mem::take(&mut s.weights);
+        let ready = g.ready(p, &mut weights, true);
+        let widths = [c, g.inner, c, 3 * c];
+        for (packed, width) in s.packed.iter_mut().zip(widths) {
+            fit(packed, g.blocks() * g.packed(width));
         }
+        let sums = Sums::new(c, g.inner);
+        fit(&mut s.sums, g.blocks() * sums.total());
+        self.through_mlp(g, p, &ready, d, s);
+        attention::backward(
+            g.shape,
+            fit(&mut s.d_qkv, g.rows * 3 * c),
+            &s.d_mixed,
+            &self.mixed.rows,
+            &self.lse,
+            &self.qkv,
+        );
+        self.through_queries(g, p, x, &ready[0], s);
+        self.weights(g, grads, x, d, s, store);
+        sums.store(grads, &s.sums, g.norm != Norm::None, store);
+        std::mem::swap(d, &mut s.d_next);
+        s.weights = weights;
     }
 
-    /// What `f` sees.
-    fn input<'a>(&'a self, g: Geometry, x: &'a [f32]) -> &'a [f32] {
-        if g.norm == Norm::Pre { &self.normed } else { x }
+    /// First sweep backward: through the MLP and attention's projection, from `d` to `d_mid` and `d_mixed`.
+    fn through_mlp(&self, g: Geometry, p: &[Parameter], ready: &[Ready<'_>; 4], d: &mut [f32], s: &mut Scratch) {
+        let (c, inner) = (g.shape.width, g.inner);
+        let sums = Sums::new(c, inner);
+        let [_, proj, up, down] = *ready;
+        let (is_pre, is_post) = (g.norm == Norm::Pre, g.norm == Norm::Post);
+        let (ln_1, ln_2) = (norms(g, p, place::LN_1), norms(g, p, place::LN_2));
+        let d_act = fit(&mut s.d_act, if g.precision == Precision::F32 { g.rows * inner } else { 0 });
+        let [packed_down, packed_up, packed_proj, _] = &mut s.packed;
+        for_blocks(
+            g.blocks(),
+            [
+                g.band(d, c),
+                g.band(fit(&mut s.d_mid, g.size()), c),
+                g.band(fit(&mut s.d_mixed, g.size()), c),
+                g.band(d_act, inner),
+                Band::new(&mut s.sums, sums.total()),
+            ],
+            [
+                Band::new(packed_down, g.packed(c)),
+                Band::new(packed_up, g.packed(inner)),
+                Band::new(packed_proj, g.packed(c)),
+            ],
+            |block, [d, d_mid, d_mixed, d_act, totals], [packed_down, packed_up, packed_proj]| {
+                let rows = d.len() / c;
+                let of = |buffer| g.of(buffer, block, c);
+                let stats = |stats| g.of(stats, block, STATS);
+                totals.fill(0.0);
+                let mut totals = sums.split(totals);
+                with_scratch(|scratch| {
+                    let ([d_in, spare, copy], pairs) = scratch.take([rows * c, rows * inner, rows * c]);
+                    if let (Some([gain, _]), true) = (ln_2, is_post) {
+                        copy.copy_from_slice(d);
+                        let [dgain, dshift] = &mut totals.ln_2;
+                        layer_norm::backward(d, dgain, dshift, copy, of(&self.sum_2), stats(&self.stats_2), gain, &[]);
+                    }
+                    // `d` is now the gradient of the MLP's sum.
+                    linear::add_column_sums(totals.down, d);
+                    keep_right(packed_down, d, c, g.block);
+                    let d_act = own_or(d_act, spare);
+                    down.multiply(d_act, d, pairs, Store::Set);
+                    gelu::backward(d_act, g.of(&self.slope, block, inner));
+                    linear::add_column_sums(totals.up, d_act);
+                    keep_right(packed_up, d_act, inner, g.block);
+                    up.multiply(d_in, d_act, pairs, Store::Set);
+                    match ln_2 {
+                        Some([gain, _]) if is_pre => {
+                            let onto: &[f32] = if g.residual { d } else { &[] };
+                            let [dgain, dshift] = &mut totals.ln_2;
+                            let (x, stats) = (of(&self.middle), stats(&self.stats_2));
+                            layer_norm::backward(d_mid, dgain, dshift, d_in, x, stats, gain, onto);
+                        }
+                        _ if g.residual => linear::add(d_mid, d_in, d),
+                        _ => d_mid.copy_from_slice(d_in),
+                    }
+                    if let (Some([gain, _]), true) = (ln_1, is_post) {
+                        copy.copy_from_slice(d_mid);
+                        let [dgain, dshift] = totals.ln_1;
+                        let (x, stats) = (of(&self.sum_1), stats(&self.stats_1));
+                        layer_norm::backward(d_mid, dgain, dshift, copy, x, stats, gain, &[]);
+                    }
+                    linear::add_column_sums(totals.proj, d_mid);
+                    keep_right(packed_proj, d_mid, c, g.block);
+                    proj.multiply(d_mixed, d_mid, pairs, Store::Set);
+                });
+            },
+        );
     }
 
-    /// The last linear layer of `f`, added to the residual stream; the sum normed under post-norm.
-    fn end(&mut self, g: Geometry, x: &[f32], p: &[Parameter], inner: &[f32], last: usize, ln: usize) {
-        let residual = g.residual.then_some(x);
-        let sum = if g.norm == Norm::Post { &mut self.sum } else { &mut self.out };
-        linear::forward(fit(sum, g.size()), inner, &p[last].weight, &p[last + 1].weight, residual);
-        if g.norm == Norm::Post {
-            let stats = fit(&mut self.stats, g.rows);
-            let out = fit(&mut self.out, g.size());
-            layer_norm::forward(out, stats, &self.sum, &p[ln].weight, &p[ln + 1].weight);
-        }
+    /// Last sweep backward: through queries, keys and values, from `d_qkv` and `d_mid` to `d_next`.
+    fn through_queries(&self, g: Geometry, p: &[Parameter], x: &[f32], qkv: &Ready<'_>, s: &mut Scratch) {
+        let c = g.shape.width;
+        let sums = Sums::new(c, g.inner);
+        let ln = norms(g, p, place::LN_1);
+        let Scratch { d_mid, d_next, d_qkv, packed, sums: totals, .. } = s;
+        let (d_mid, d_qkv) = (d_mid.as_slice(), d_qkv.as_slice());
+        for_blocks(
+            g.blocks(),
+            [g.band(fit(d_next, g.size()), c), Band::new(totals, sums.total())],
+            [Band::new(&mut packed[3], g.packed(3 * c))],
+            |block, [d_next, totals], [packed]| {
+                let totals = sums.split(totals);
+                let (d_mid, d_qkv) = (g.of(d_mid, block, c), g.of(d_qkv, block, 3 * c));
+                with_scratch(|scratch| {
+                    let ([d_in, ..], pairs) = scratch.take([d_mid.len(), 0, 0]);
+                    linear::add_column_sums(totals.qkv, d_qkv);
+                    keep_right(packed, d_qkv, 3 * c, g.block);
+                    qkv.multiply(d_in, d_qkv, pairs, Store::Set);
+                    match ln {
+                        Some([gain, _]) if g.norm == Norm::Pre => {
+                            let onto = if g.residual { d_mid } else { &[] };
+                            let [dgain, dshift] = totals.ln_1;
+                            let (x, stats) = (g.of(x, block, c), g.of(&self.stats_1, block, STATS));
+                            layer_norm::backward(d_next, dgain, dshift, d_in, x, stats, gain, onto);
+                        }
+                        _ if g.residual => linear::add(d_next, d_in, d_mid),
+                        _ => d_next.copy_from_slice(d_in),
+                    }
+                });
+            },
+        );
     }
 
-    /// The gradient of the output (`d`) becomes that of the sum.
-    #[allow(clippy::too_many_arguments)]
-    fn sum_gradient(
-        &self,
-        g: Geometry,
-        p: &[Parameter],
-        grads: &mut [Vec<f32>],
-        d: &mut [f32],
-        d_sum: &mut Vec<f32>,
-        ln: usize,
-        store: Store,
-    ) {
-        if g.norm == Norm::Post {
-            let d_sum = fit(d_sum, g.size());
-            norm_weight(grads, ln, d, &self.sum, &self.stats, store);
-            layer_norm::backward_input(d_sum, d, &self.sum, &self.stats, &p[ln].weight, Store::Set);
-            d.copy_from_slice(d_sum);
-        }
-    }
-
-    /// The gradient of the sum (`d`) and that of what `f` saw (`d_in`) become that of the input, in `d`.
-    #[allow(clippy::too_many_arguments)]
-    fn input_gradient(
-        &self,
-        g: Geometry,
-        p: &[Parameter],
-        grads: &mut [Vec<f32>],
-        x: &[f32],
-        d: &mut [f32],
-        d_in: &[f32],
-        ln: usize,
-        store: Store,
-    ) {
-        let onto = if g.residual { Store::Add } else { Store::Set };
-        if g.norm == Norm::Pre {
-            norm_weight(grads, ln, d_in, x, &self.stats, store);
-            layer_norm::backward_input(d, d_in, x, &self.stats, &p[ln].weight, onto);
-        } else if onto == Store::Add {
-            d.iter_mut().zip(d_in).for_each(|(d, d_in)| *d += d_in);
-        } else {
-            d.copy_from_slice(d_in);
-        }
+    /// Gradients of the four matrices.
+    fn weights(&self, g: Geometry, grads: &mut [Vec<f32>], x: &[f32], d: &[f32], s: &Scratch, store: Store) {
+        let c = g.shape.width;
+        let [qkv, _, proj, _, up, _, down, ..] = grads else {
+            return;
+        };
+        let is_pre = g.norm == Norm::Pre;
+        let left = |rows, packed, width| Factor { rows, packed, width };
+        let right = |rows, index: usize, width| Factor { rows, packed: &s.packed[index], width };
+        let seen_1 = if is_pre { &self.seen_1.rows } else { x };
+        let seen_2 = if is_pre { &self.seen_2.rows } else { &self.middle };
+        let gradients = [
+            WeightGradient::new(down, left(&self.act.rows, &self.act.packed, g.inner), right(d, 0, c), store),
+            WeightGradient::new(up, left(seen_2, &self.seen_2.packed, c), right(&s.d_act, 1, g.inner), store),
+            WeightGradient::new(qkv, left(seen_1, &self.seen_1.packed, c), right(&s.d_qkv, 3, 3 * c), store),
+            WeightGradient::new(proj, left(&self.mixed.rows, &self.mixed.packed, c), right(&s.d_mid, 2, c), store),
+        ];
+        linear::weight_gradients(g.precision, g.rows, g.block, gradients);
     }
 }

@@ -5,16 +5,26 @@
 use anyhow::{Result, ensure};
 
 use super::Parameter;
-use super::block::{fit, norm_weight};
+use super::block::{Geometry, fit};
 use super::layout::has_embedding_norm;
+use super::sums::reduce;
 use crate::config::{Architecture, ModelConfig, Norm};
+use crate::kernels::blocks::{Band, at_least, for_blocks, with_scratch};
 use crate::kernels::gelu::{self, Gelu};
-use crate::kernels::matmul::{Store, View, matmul};
-use crate::kernels::{cross_entropy, embedding, layer_norm, linear};
+use crate::kernels::layer_norm::STATS;
+use crate::kernels::linear::{Copy, Factor, Ready, WeightGradient, keep_left, keep_right, weight_gradients};
+use crate::kernels::matmul::Store;
+use crate::kernels::{block_rows, cross_entropy, embedding, layer_norm, linear};
 use crate::objective::{Batch, NO_TARGET};
 
-/// Rows of logits that exist at a time.
-const LOGIT_ROWS: usize = 512;
+/// Rows of logits that exist at a time, about.
+const LOGIT_ROWS: usize = 1024;
+
+/// Logits of one block, about: they pass through a thread's cache several times.
+const BLOCK_LOGITS: usize = 1 << 18;
+
+/// For sweeps that pack nothing.
+const NOTHING: [Band<'static, u32>; 0] = [];
 
 /// Places among the parameters before the layers (`layout::input_shapes`).
 const WTE: usize = 0;
@@ -25,9 +35,10 @@ const LN_EMBED: usize = 2;
 #[derive(Default)]
 pub(super) struct Input {
     sum: Vec<f32>, // before the norm, where there is one (M, C)
-    stats: layer_norm::Stats,
+    stats: Vec<f32>,
     x: Vec<f32>, // what the first layer sees (M, C)
     d_sum: Vec<f32>,
+    totals: Vec<f32>, // gradients of gain and shift, by block (blocks, 2C)
 }
 
 impl Input {
@@ -36,20 +47,28 @@ impl Input {
         &self.x
     }
 
-    pub fn forward(&mut self, m: &ModelConfig, p: &[Parameter], batch: &Batch) {
-        let n = batch.inputs.len() * m.width;
-        let normed = has_embedding_norm(m);
-        let sum = fit(if normed { &mut self.sum } else { &mut self.x }, n);
-        embedding::forward(sum, &batch.inputs, &p[WTE].weight, &p[WPE].weight, batch.context, m.width);
-        if normed {
-            let stats = fit(&mut self.stats, batch.inputs.len());
-            layer_norm::forward(fit(&mut self.x, n), stats, &self.sum, &p[LN_EMBED].weight, &p[LN_EMBED + 1].weight);
-        }
+    pub fn forward(&mut self, g: Geometry, m: &ModelConfig, p: &[Parameter], batch: &Batch) {
+        let c = m.width;
+        let norm = has_embedding_norm(m).then(|| [&p[LN_EMBED].weight, &p[LN_EMBED + 1].weight]);
+        let sum = fit(&mut self.sum, if norm.is_some() { g.size() } else { 0 });
+        let stats = fit(&mut self.stats, g.rows * STATS);
+        let bands = [g.band(fit(&mut self.x, g.size()), c), g.band(sum, c), g.band(stats, STATS)];
+        for_blocks(g.blocks(), bands, NOTHING, |block, [x, sum, stats], []| {
+            let (ids, first) = (g.of(&batch.inputs, block, 1), block * g.block);
+            let (tokens, positions) = (&p[WTE].weight, &p[WPE].weight);
+            let plain = if norm.is_some() { &mut *sum } else { &mut *x };
+            embedding::forward(plain, ids, tokens, positions, first, batch.context, c);
+            if let Some([gain, shift]) = norm {
+                layer_norm::forward(x, stats, sum, gain, shift);
+            }
+        });
     }
 
     /// Stores the gradients; that of the token embedding is added to the head's // d (M, C)
+    #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &mut self,
+        g: Geometry,
         m: &ModelConfig,
         p: &[Parameter],
         grads: &mut [Vec<f32>],
@@ -58,10 +77,10 @@ impl Input {
         store: Store,
     ) {
         let d = if has_embedding_norm(m) {
-            norm_weight(grads, LN_EMBED, d, &self.sum, &self.stats, store);
             let d_sum = fit(&mut self.d_sum, d.len());
-            layer_norm::backward_input(d_sum, d, &self.sum, &self.stats, &p[LN_EMBED].weight, Store::Set);
-            &*d_sum
+            let (x, stats, gain) = (&self.sum, &self.stats, &p[LN_EMBED].weight);
+            norm_backward(g.block, d_sum, d, x, stats, gain, &mut self.totals, grads, LN_EMBED, store);
+            &self.d_sum
         } else {
             d
         };
@@ -71,23 +90,58 @@ impl Input {
     }
 }
 
+/// A norm's backward pass over blocks of `block` rows; stores the gradients of the gain at `place` and the shift behind it.
+#[allow(clippy::too_many_arguments)]
+fn norm_backward(
+    block: usize,
+    dx: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    stats: &[f32],
+    gain: &[f32],
+    totals: &mut Vec<f32>,
+    grads: &mut [Vec<f32>],
+    place: usize,
+    store: Store,
+) {
+    let c = gain.len();
+    let blocks = (dx.len() / c).div_ceil(block);
+    let totals = fit(totals, blocks * 2 * c);
+    let bands = [Band::new(dx, block * c), Band::new(totals, 2 * c)];
+    for_blocks(blocks, bands, NOTHING, |index, [dx, totals], []| {
+        totals.fill(0.0);
+        let (dgain, dshift) = totals.split_at_mut(c);
+        let first = index * block;
+        let (dy, x, stats) = (&dy[first * c..], &x[first * c..], &stats[first * STATS..]);
+        layer_norm::backward(dx, dgain, dshift, dy, x, stats, gain, &[]);
+    });
+    for (i, gradient) in grads[place..place + 2].iter_mut().enumerate() {
+        reduce(gradient, totals, 2 * c, i * c, store);
+    }
+}
+
 /// The head's buffers. P = predicted positions.
 #[derive(Default)]
 pub(super) struct Output {
     normed: Vec<f32>, // final norm (M, C)
-    stats: layer_norm::Stats,
+    stats: Vec<f32>,
     rows: Vec<usize>,
     targets: Vec<usize>,
     hidden: Vec<f32>,  // gathered rows (P, C)
-    dense: Vec<f32>,   // encoder: before the GELU (P, C)
+    slope: Vec<f32>,   // encoder: of the GELU (P, C)
     act: Vec<f32>,     // encoder: behind it (P, C)
     head_ln: Vec<f32>, // encoder: normed (P, C)
-    head_stats: layer_norm::Stats,
+    head_stats: Vec<f32>,
     logits: Vec<f32>, // (LOGIT_ROWS, V)
     losses: Vec<f32>,
     d_top: Vec<f32>, // gradient of what the logits are made from (P, C)
     d_row: Vec<f32>, // (P, C)
     d_hidden: Vec<f32>,
+    /// Copies of weights: of wte, of its transpose, and of an encoder's dense layer.
+    copies: [Copy; 3],
+    /// bf16: packed factors of gradients of weights.
+    packed: [Vec<u32>; 2],
+    totals: Vec<f32>,
 }
 
 /// What the head's parameters are, by their places behind the layers (`layout::output_shapes`).
@@ -110,24 +164,40 @@ pub(super) fn head_gelu(m: &ModelConfig) -> Gelu {
 
 impl Output {
     /// The rows to be predicted and what they are made from: final norm, gathering, and an encoder's dense head.
-    fn top(&mut self, m: &ModelConfig, p: &[Parameter], x: &[f32]) {
+    fn top(&mut self, g: Geometry, m: &ModelConfig, p: &[Parameter], x: &[f32]) {
         let c = m.width;
         let Places { ln_f, head } = places(m);
         let x = if let Some(ln) = ln_f {
             let normed = fit(&mut self.normed, x.len());
-            layer_norm::forward(normed, fit(&mut self.stats, x.len() / c), x, &p[ln].weight, &p[ln + 1].weight);
+            let stats = fit(&mut self.stats, x.len() / c * STATS);
+            for_blocks(g.blocks(), [g.band(normed, c), g.band(stats, STATS)], NOTHING, |block, [y, stats], []| {
+                layer_norm::forward(y, stats, g.of(x, block, c), &p[ln].weight, &p[ln + 1].weight);
+            });
             &*normed
         } else {
             x
         };
-        let n = self.rows.len() * c;
-        embedding::gather(fit(&mut self.hidden, n), x, &self.rows, c);
+        let count = self.rows.len();
+        let block = block_rows(count);
+        embedding::gather(fit(&mut self.hidden, count * c), x, &self.rows, c);
         if let Some(at) = head {
-            let dense = fit(&mut self.dense, n);
-            linear::forward(dense, &self.hidden, &p[at].weight, &p[at + 1].weight, None);
-            gelu::forward(head_gelu(m), fit(&mut self.act, n), dense);
-            let stats = fit(&mut self.head_stats, self.rows.len());
-            layer_norm::forward(fit(&mut self.head_ln, n), stats, &self.act, &p[at + 2].weight, &p[at + 3].weight);
+            let weight = Ready::new(g.precision, &mut self.copies[2], &p[at].weight, c, c);
+            let (bias, gain, shift) = (&p[at + 1].weight, &p[at + 2].weight, &p[at + 3].weight);
+            let bands = [
+                Band::new(fit(&mut self.act, count * c), block * c),
+                Band::new(fit(&mut self.slope, count * c), block * c),
+                Band::new(fit(&mut self.head_ln, count * c), block * c),
+                Band::new(fit(&mut self.head_stats, count * STATS), block * STATS),
+            ];
+            let hidden = &self.hidden;
+            for_blocks(count.div_ceil(block), bands, NOTHING, |index, [act, slope, y, stats], []| {
+                with_scratch(|scratch| {
+                    let ([dense, ..], pairs) = scratch.take([act.len(), 0, 0]);
+                    linear::forward(dense, &hidden[index * block * c..][..act.len()], weight, bias, &[], pairs);
+                    gelu::forward(head_gelu(m), act, slope, dense);
+                    layer_norm::forward(y, stats, act, gain, shift);
+                });
+            });
         }
     }
 
@@ -136,12 +206,13 @@ impl Output {
     #[allow(clippy::too_many_arguments)]
     pub fn loss(
         &mut self,
+        g: Geometry,
         m: &ModelConfig,
         input: &[Parameter],
         p: &[Parameter],
         x: &[f32],
         batch: &Batch,
-        backward: Option<Backward<'_>>,
+        mut backward: Option<Backward<'_>>,
     ) -> Result<f32> {
         self.rows.clear();
         self.targets.clear();
@@ -150,79 +221,151 @@ impl Output {
             self.targets.push(target as usize);
         }
         ensure!(!self.rows.is_empty(), "a batch has no token to predict; raise objective.mask_share or train.batch");
-        self.top(m, p, x);
+        self.top(g, m, p, x);
+        let block = block_rows(self.rows.len());
         let c = m.width;
-        let wte = &input[WTE].weight;
-        let vocabulary = input[WTE].shape[0];
+        let (wte, vocabulary) = (&input[WTE].weight, input[WTE].shape[0]);
         let count = self.rows.len();
         let bias = places(m).head.map(|at| at + 4);
+        let bias_weight: &[f32] = bias.map_or(&[], |b| p[b].weight.as_slice());
         let scale = backward.as_ref().map(|b| b.scale / count as f32);
-        let mut backward = backward;
+        let trained = if scale.is_some() { count * c } else { 0 };
+        let [copy, back_copy, _] = &mut self.copies;
+        let [packed_left, packed_right] = &mut self.packed;
+        // Rows times wte transposed, and back.
+        let forward = Ready::transposed(g.precision, copy, wte, vocabulary, c);
+        let back = if scale.is_some() { Ready::new(g.precision, back_copy, wte, vocabulary, c) } else { forward };
+        let block = block.min((BLOCK_LOGITS / vocabulary).clamp(32, 256) / 32 * 32);
+        let chunk = LOGIT_ROWS / block * block;
         fit(&mut self.losses, count);
-        if backward.is_some() {
-            fit(&mut self.d_top, count * c);
-        }
-        let features_all = if bias.is_some() { &self.head_ln } else { &self.hidden };
-        for first in (0..count).step_by(LOGIT_ROWS) {
-            let last = (first + LOGIT_ROWS).min(count);
-            let n = last - first;
-            let logits = fit_at_least(&mut self.logits, n * vocabulary);
-            let features = View::new(&features_all[first * c..last * c], n, c);
-            logits_of(logits, features, wte, bias.map(|b| p[b].weight.as_slice()), vocabulary, c);
-            cross_entropy::rows(&mut self.losses[first..last], logits, &self.targets[first..last], vocabulary, scale);
+        let features_all: &[f32] = if bias.is_some() { &self.head_ln } else { &self.hidden };
+        let d_top = fit(&mut self.d_top, trained);
+        for first in (0..count).step_by(chunk) {
+            let n = (count - first).min(chunk);
+            let blocks = n.div_ceil(block);
+            let packed_len =
+                |width: usize| if scale.is_some() { linear::packed_len(g.precision, width, block) } else { 0 };
+            let features = &features_all[first * c..(first + n) * c];
+            let targets = &self.targets[first..first + n];
+            let logits = at_least(&mut self.logits, n * vocabulary);
+            let left = at_least(packed_left, blocks * packed_len(vocabulary));
+            let right = at_least(packed_right, blocks * packed_len(c));
+            let totals = fit(&mut self.totals, if scale.is_some() { blocks * bias_weight.len() } else { 0 });
+            let d_top = if scale.is_some() { &mut d_top[first * c..(first + n) * c] } else { &mut [] };
+            for_blocks(
+                blocks,
+                [
+                    Band::new(logits, block * vocabulary),
+                    Band::new(&mut self.losses[first..first + n], block),
+                    Band::new(d_top, block * c),
+                    Band::new(totals, bias_weight.len()),
+                ],
+                [Band::new(left, packed_len(vocabulary)), Band::new(right, packed_len(c))],
+                |index, [logits, losses, d_top, totals], [left, right]| {
+                    let rows = index * block..(index * block + losses.len());
+                    let features = &features[rows.start * c..rows.end * c];
+                    with_scratch(|scratch| {
+                        let (_, pairs) = scratch.take([0; 3]);
+                        logits_of(logits, features, forward, bias_weight, pairs);
+                        cross_entropy::rows(losses, logits, &targets[rows], vocabulary, scale);
+                        if scale.is_some() {
+                            back.multiply(d_top, logits, pairs, Store::Set);
+                            keep_left(left, logits, vocabulary, block);
+                            keep_right(right, features, c, block);
+                            if !totals.is_empty() {
+                                totals.fill(0.0);
+                                linear::add_column_sums(totals, logits);
+                            }
+                        }
+                    });
+                },
+            );
             if let Some(b) = &mut backward {
-                let d_logits = View::new(logits, n, vocabulary);
-                matmul(&mut self.d_top[first * c..last * c], d_logits, View::new(wte, vocabulary, c), Store::Set);
                 let store = if first == 0 { b.store } else { Store::Add };
-                matmul(&mut b.input_grads[WTE], d_logits.t(), features, store);
+                let left = Factor { rows: logits, packed: left, width: vocabulary };
+                let right = Factor { rows: features, packed: right, width: c };
+                let gradient = WeightGradient::new(&mut b.input_grads[WTE], left, right, store);
+                weight_gradients(g.precision, n, block, [gradient]);
                 if let Some(bias) = bias {
-                    linear::column_sums(&mut b.grads[bias], logits, store, |_, value, _| value);
+                    reduce(&mut b.grads[bias], totals, vocabulary, 0, store);
                 }
             }
         }
         if let Some(b) = backward {
-            self.backward(m, p, x, b);
+            self.backward(g, m, p, x, b);
         }
         Ok((self.losses.iter().map(|&l| f64::from(l)).sum::<f64>() / count as f64) as f32)
     }
 
     /// From the gradient of the features (`d_top`) to that of the last layer's output.
-    fn backward(&mut self, m: &ModelConfig, p: &[Parameter], x: &[f32], b: Backward<'_>) {
+    fn backward(&mut self, g: Geometry, m: &ModelConfig, p: &[Parameter], x: &[f32], b: Backward<'_>) {
         let Backward { grads, d, store, .. } = b;
         let c = m.width;
         let Places { ln_f, head } = places(m);
-        let n = self.rows.len() * c;
-        let d_rows = if let Some(at) = head {
-            norm_weight(grads, at + 2, &self.d_top, &self.act, &self.head_stats, store);
-            let d_row = fit(&mut self.d_row, n);
-            layer_norm::backward_input(d_row, &self.d_top, &self.act, &self.head_stats, &p[at + 2].weight, Store::Set);
-            gelu::backward(head_gelu(m), d_row, &self.dense);
-            if let [weight, bias] = &mut grads[at..at + 2] {
-                linear::backward_weight(weight, bias, &self.hidden, d_row, store);
-            }
-            linear::backward_input(&mut self.d_top, d_row, &p[at].weight, c);
-            &self.d_top
-        } else {
-            &self.d_top
-        };
+        let count = self.rows.len();
+        let block = block_rows(count);
+        if let Some(at) = head {
+            let d_row = fit(&mut self.d_row, count * c);
+            let (stats, gain) = (&self.head_stats, &p[at + 2].weight);
+            norm_backward(block, d_row, &self.d_top, &self.act, stats, gain, &mut self.totals, grads, at + 2, store);
+            let [left, right] = &mut self.packed;
+            let weight = Ready::transposed(g.precision, &mut self.copies[2], &p[at].weight, c, c);
+            let (blocks, packed_len) = (count.div_ceil(block), linear::packed_len(g.precision, c, block));
+            let (left, right) = (at_least(left, blocks * packed_len), at_least(right, blocks * packed_len));
+            let totals = fit(&mut self.totals, blocks * c);
+            let (slope, hidden) = (&self.slope, &self.hidden);
+            for_blocks(
+                blocks,
+                [Band::new(d_row, block * c), Band::new(&mut self.d_top, block * c), Band::new(totals, c)],
+                [Band::new(left, packed_len), Band::new(right, packed_len)],
+                |index, [d_row, d_hidden, totals], [left, right]| {
+                    let first = index * block * c;
+                    gelu::backward(d_row, &slope[first..]);
+                    totals.fill(0.0);
+                    linear::add_column_sums(totals, d_row);
+                    keep_left(left, &hidden[first..first + d_row.len()], c, block);
+                    keep_right(right, d_row, c, block);
+                    with_scratch(|scratch| weight.multiply(d_hidden, d_row, scratch.take([0; 3]).1, Store::Set));
+                },
+            );
+            let left = Factor { rows: hidden, packed: left, width: c };
+            let right = Factor { rows: d_row, packed: right, width: c };
+            let gradient = WeightGradient::new(&mut grads[at], left, right, store);
+            weight_gradients(g.precision, count, block, [gradient]);
+            reduce(&mut grads[at + 1], totals, c, 0, store);
+        }
         let Some(ln) = ln_f else {
-            return embedding::scatter(d, d_rows, &self.rows, c);
+            return embedding::scatter(d, &self.d_top, &self.rows, c);
         };
         let d_hidden = fit(&mut self.d_hidden, d.len());
-        embedding::scatter(d_hidden, d_rows, &self.rows, c);
-        norm_weight(grads, ln, d_hidden, x, &self.stats, store);
-        layer_norm::backward_input(d, d_hidden, x, &self.stats, &p[ln].weight, Store::Set);
+        embedding::scatter(d_hidden, &self.d_top, &self.rows, c);
+        let (stats, gain) = (&self.stats, &p[ln].weight);
+        norm_backward(g.block, d, d_hidden, x, stats, gain, &mut self.totals, grads, ln, store);
     }
 
     /// All logits // (M, V)
-    pub fn logits(&mut self, m: &ModelConfig, input: &[Parameter], p: &[Parameter], x: &[f32]) -> Vec<f32> {
+    pub fn logits(
+        &mut self,
+        g: Geometry,
+        m: &ModelConfig,
+        input: &[Parameter],
+        p: &[Parameter],
+        x: &[f32],
+    ) -> Vec<f32> {
         let (c, vocabulary) = (m.width, input[WTE].shape[0]);
         self.rows = (0..x.len() / c).collect();
-        self.top(m, p, x);
-        let bias = places(m).head.map(|at| p[at + 4].weight.as_slice());
+        self.top(g, m, p, x);
+        let block = block_rows(self.rows.len());
+        let bias: &[f32] = places(m).head.map_or(&[], |at| p[at + 4].weight.as_slice());
         let mut logits = vec![0.0; self.rows.len() * vocabulary];
-        let features = View::new(if bias.is_some() { &self.head_ln } else { &self.hidden }, self.rows.len(), c);
-        logits_of(&mut logits, features, &input[WTE].weight, bias, vocabulary, c);
+        let features = if bias.is_empty() { &self.hidden } else { &self.head_ln };
+        let weight = Ready::transposed(g.precision, &mut self.copies[0], &input[WTE].weight, vocabulary, c);
+        let bands = [Band::new(&mut logits, block * vocabulary)];
+        let blocks = self.rows.len().div_ceil(block);
+        for_blocks(blocks, bands, NOTHING, |index, [logits], []| {
+            let features = &features[index * block * c..][..logits.len() / vocabulary * c];
+            with_scratch(|scratch| logits_of(logits, features, weight, bias, scratch.take([0; 3]).1));
+        });
         logits
     }
 }
@@ -241,19 +384,11 @@ pub(super) struct Backward<'a> {
     pub store: Store,
 }
 
-/// A buffer that only ever grows, cut to `n`.
-fn fit_at_least(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
-    if buffer.len() < n {
-        buffer.resize(n, 0.0);
+/// `logits = features wte^T (+ bias)` of a block of rows // (n, V) = (n, C) (V, C)^T
+fn logits_of(logits: &mut [f32], features: &[f32], wte: Ready<'_>, bias: &[f32], pairs: &mut Vec<u32>) {
+    if bias.is_empty() {
+        wte.multiply(logits, features, pairs, Store::Set);
+    } else {
+        linear::forward(logits, features, wte, bias, &[], pairs);
     }
-    &mut buffer[..n]
-}
-
-/// `logits = features wte^T (+ bias)` // (n, V) = (n, C) (V, C)^T
-fn logits_of(logits: &mut [f32], features: View<'_>, wte: &[f32], bias: Option<&[f32]>, vocabulary: usize, c: usize) {
-    if let Some(bias) = bias {
-        logits.chunks_exact_mut(vocabulary).for_each(|row| row.copy_from_slice(bias));
-    }
-    let store = if bias.is_some() { Store::Add } else { Store::Set };
-    matmul(logits, features, View::new(wte, vocabulary, c).t(), store);
 }

@@ -11,6 +11,8 @@ use super::block::{Activations, Geometry, Scratch, fit};
 use super::ends::{Backward, Input, Output};
 use super::{Engine, Parameter, UpdateRule, layout};
 use crate::config::ModelConfig;
+use crate::kernels::bf16::Kernel;
+use crate::kernels::linear::Precision;
 use crate::kernels::matmul::Store;
 use crate::layer_path::LayerPath;
 use crate::objective::{Batch, NO_TARGET};
@@ -20,6 +22,7 @@ use crate::optim;
 pub struct Fast {
     model: ModelConfig,
     vocabulary: usize,
+    precision: Precision,
     pool: ThreadPool,
     weights: Weights,
     work: Work,
@@ -77,11 +80,18 @@ impl Fast {
     ///
     /// # Errors
     /// If the system can't start the threads.
-    pub fn new(model: &ModelConfig, vocabulary: usize, seed: u64, threads: usize) -> Result<Self> {
+    pub fn new(
+        model: &ModelConfig,
+        vocabulary: usize,
+        seed: u64,
+        threads: usize,
+        precision: Precision,
+    ) -> Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("kernels-{i}"));
         Ok(Self {
             model: model.clone(),
             vocabulary,
+            precision,
             pool: pool.build().context("starting the kernel threads")?,
             weights: Weights::split(model, vocabulary, layout::initial(model, vocabulary, seed)),
             work: Work::default(),
@@ -114,16 +124,15 @@ impl Fast {
 
 impl Weights {
     /// Runs embedding and active layers, layer j of the path keeping its activations in slot j.
-    fn forward(&self, m: &ModelConfig, work: &mut Work, batch: &Batch, path: LayerPath) {
-        let g = Geometry::new(m, batch.sequences, batch.context);
-        work.input.forward(m, &self.input, batch);
+    fn forward(&self, g: Geometry, m: &ModelConfig, work: &mut Work, batch: &Batch, path: LayerPath) {
+        work.input.forward(g, m, &self.input, batch);
         if work.slots.len() < path.path_length() {
             work.slots.resize_with(path.path_length(), Activations::default);
         }
         for (slot, layer) in path.active().enumerate() {
             let (before, rest) = work.slots.split_at_mut(slot);
             let x = before.last().map_or(work.input.out(), Activations::out);
-            rest[0].forward(g, &self.layers[layer], x);
+            rest[0].forward(g, &self.layers[layer], x, &mut work.scratch, true);
         }
     }
 
@@ -131,23 +140,23 @@ impl Weights {
     /// and the head.
     fn forward_only<'a>(
         &self,
+        g: Geometry,
         m: &ModelConfig,
         work: &'a mut Work,
         batch: &Batch,
         path: LayerPath,
     ) -> (&'a [f32], &'a mut Output) {
-        let g = Geometry::new(m, batch.sequences, batch.context);
-        work.input.forward(m, &self.input, batch);
+        work.input.forward(g, m, &self.input, batch);
         if work.slots.len() < 2 {
             work.slots.resize_with(2, Activations::default);
         }
-        let Work { input, slots, output, .. } = work;
+        let Work { input, slots, output, scratch, .. } = work;
         let (a, b) = slots.split_at_mut(1);
         let mut count = 0;
         for layer in path.active() {
             let (now, before) = if count % 2 == 0 { (&mut a[0], &b[0]) } else { (&mut b[0], &a[0]) };
             let x = if count == 0 { input.out() } else { before.out() };
-            now.forward(g, &self.layers[layer], x);
+            now.forward(g, &self.layers[layer], x, scratch, false);
             count += 1;
         }
         let x = match count {
@@ -161,8 +170,10 @@ impl Weights {
 
 impl Weights {
     /// Loss and gradient of one micro-batch, weighed by `scale`; gradients are stored or added.
+    #[allow(clippy::too_many_arguments)]
     fn loss_and_gradient(
         &self,
+        g: Geometry,
         m: &ModelConfig,
         work: &mut Work,
         batch: &Batch,
@@ -170,19 +181,17 @@ impl Weights {
         scale: f32,
         store: Store,
     ) -> Result<f32> {
-        self.forward(m, work, batch, path);
-        let g = Geometry::new(m, batch.sequences, batch.context);
+        self.forward(g, m, work, batch, path);
         let Work { input, slots, output, scratch, d, input_grads, layer_grads, output_grads, .. } = work;
-        let active: Vec<usize> = path.active().collect();
-        let d = fit(d, g.size());
-        let top = if active.is_empty() { input.out() } else { slots[active.len() - 1].out() };
+        fit(d, g.size());
+        let top = path.path_length().checked_sub(1).map_or(input.out(), |slot| slots[slot].out());
         let backward = Backward { input_grads, grads: output_grads, d, scale, store };
-        let loss = output.loss(m, &self.input, &self.output, top, batch, Some(backward))?;
-        for (slot, &layer) in active.iter().enumerate().rev() {
+        let loss = output.loss(g, m, &self.input, &self.output, top, batch, Some(backward))?;
+        for (slot, layer) in (0..path.path_length()).rev().zip(path.active().rev()) {
             let x = if slot == 0 { input.out() } else { slots[slot - 1].out() };
             slots[slot].backward(g, &self.layers[layer], &mut layer_grads[slot], x, d, scratch, store);
         }
-        input.backward(m, &self.input, input_grads, batch, d, store);
+        input.backward(g, m, &self.input, input_grads, batch, d, store);
         Ok(loss)
     }
 }
@@ -190,16 +199,22 @@ impl Weights {
 impl Engine for Fast {
     fn about(&self) -> String {
         let threads = self.pool.current_num_threads();
-        format!("cpu, {threads} thread{}, fast", if threads == 1 { "" } else { "s" })
+        let precision = match self.precision {
+            Precision::F32 => String::new(),
+            Precision::Bf16 => format!(", bf16 ({})", Kernel::best().name()),
+        };
+        format!("cpu, {threads} thread{}, fast{precision}", if threads == 1 { "" } else { "s" })
     }
 
     fn gradient(&mut self, micro_batches: &[Batch], path: LayerPath) -> Result<f32> {
         ensure!(!micro_batches.is_empty(), "no batch to train on");
         micro_batches.iter().try_for_each(|batch| self.check(batch, path))?;
-        let Self { model, pool, weights, work, .. } = self;
+        let Self { model, precision, pool, weights, work, .. } = self;
         gradient_buffers(&mut work.input_grads, &weights.input);
         gradient_buffers(&mut work.output_grads, &weights.output);
-        work.layer_grads.resize_with(path.path_length(), Vec::new);
+        // Kept when the path gets shorter, as Bernoulli sampling has it from step to step.
+        let length = path.path_length().max(work.layer_grads.len());
+        work.layer_grads.resize_with(length, Vec::new);
         for (slot, layer) in path.active().enumerate() {
             gradient_buffers(&mut work.layer_grads[slot], &weights.layers[layer]);
         }
@@ -210,7 +225,8 @@ impl Engine for Fast {
             let mut sum = 0.0;
             for (index, batch) in micro_batches.iter().enumerate() {
                 let store = if index == 0 { Store::Set } else { Store::Add };
-                sum += f64::from(weights.loss_and_gradient(model, work, batch, path, scale, store)?);
+                let g = Geometry::new(model, *precision, batch.sequences, batch.context);
+                sum += f64::from(weights.loss_and_gradient(g, model, work, batch, path, scale, store)?);
             }
             work.path = Some(path);
             Ok((sum / micro_batches.len() as f64) as f32)
@@ -219,7 +235,8 @@ impl Engine for Fast {
 
     fn gradient_norm(&mut self) -> Result<f32> {
         let Work { input_grads, layer_grads, output_grads, .. } = &self.work;
-        let all = input_grads.iter().chain(layer_grads.iter().flatten()).chain(output_grads);
+        let length = self.work.path.context("a norm needs a gradient")?.path_length();
+        let all = input_grads.iter().chain(layer_grads[..length].iter().flatten()).chain(output_grads);
         let squares = self.pool.install(|| all.map(|gradient| optim::sum_of_squares(gradient)).sum::<f64>());
         Ok(squares.sqrt() as f32)
     }
@@ -246,19 +263,21 @@ impl Engine for Fast {
 
     fn loss(&mut self, batch: &Batch, path: LayerPath) -> Result<f32> {
         self.check(batch, path)?;
-        let Self { model, pool, weights, work, .. } = self;
+        let Self { model, precision, pool, weights, work, .. } = self;
+        let g = Geometry::new(model, *precision, batch.sequences, batch.context);
         pool.install(|| {
-            let (x, output) = weights.forward_only(model, work, batch, path);
-            output.loss(model, &weights.input, &weights.output, x, batch, None)
+            let (x, output) = weights.forward_only(g, model, work, batch, path);
+            output.loss(g, model, &weights.input, &weights.output, x, batch, None)
         })
     }
 
     fn logits(&mut self, batch: &Batch, path: LayerPath) -> Result<Vec<f32>> {
         self.check(batch, path)?;
-        let Self { model, pool, weights, work, .. } = self;
+        let Self { model, precision, pool, weights, work, .. } = self;
+        let g = Geometry::new(model, *precision, batch.sequences, batch.context);
         pool.install(|| {
-            let (x, output) = weights.forward_only(model, work, batch, path);
-            Ok(output.logits(model, &weights.input, &weights.output, x))
+            let (x, output) = weights.forward_only(g, model, work, batch, path);
+            Ok(output.logits(g, model, &weights.input, &weights.output, x))
         })
     }
 

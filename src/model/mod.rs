@@ -9,6 +9,7 @@ mod ends;
 pub mod fast;
 mod layout;
 pub mod reference;
+mod sums;
 
 pub use layout::shapes;
 
@@ -17,7 +18,7 @@ pub use crate::optim::{Parameter, UpdateRule};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 
-use crate::config::{EngineName, ModelConfig, RunConfig};
+use crate::config::{EngineName, ModelConfig, Norm, Precision, RunConfig};
 use crate::layer_path::LayerPath;
 use crate::objective::Batch;
 
@@ -68,7 +69,13 @@ pub trait Engine: Send {
 pub fn build(config: &RunConfig, vocabulary: usize) -> Result<Box<dyn Engine>> {
     let device = device(&config.train.device)?;
     Ok(match config.train.engine {
-        EngineName::Fast => Box::new(fast::Fast::new(&config.model, vocabulary, config.seed, config.train.threads)?),
+        EngineName::Fast => Box::new(fast::Fast::new(
+            &config.model,
+            vocabulary,
+            config.seed,
+            config.train.threads,
+            config.train.precision,
+        )?),
         EngineName::Reference => {
             Box::new(reference::Reference::new(&config.model, vocabulary, config.seed, device, DType::F32))
         }
@@ -90,9 +97,15 @@ fn device(name: &str) -> Result<Device> {
 }
 
 /// Bytes that one active layer keeps between its forward and backward pass on `rows` = B*T positions.
-pub fn activation_bytes(m: &ModelConfig, rows: u64) -> u64 {
+pub fn activation_bytes(m: &ModelConfig, precision: Precision, rows: u64) -> u64 {
     let (c, inner) = (m.width as u64, (m.width * m.mlp_ratio) as u64);
-    // qkv, mixed, the two outputs; up and act; two normed inputs or two sums.
-    let norms = if m.norm == crate::config::Norm::None { 0 } else { 2 * c };
-    4 * rows * (6 * c + 2 * inner + norms + m.heads as u64 + 4)
+    // qkv, mixed, the two outputs; the GELU's slope; statistics of rows and heads.
+    let always = 6 * c + inner + m.heads as u64 + 4;
+    // What the two norms gave under pre-norm, their sums under post-norm.
+    let norms = if m.norm == Norm::None { 0 } else { 2 * c };
+    rows * match precision {
+        Precision::F32 => 4 * (always + norms + inner),
+        // The four products' inputs, packed; sums stay.
+        Precision::Bf16 => 4 * (always + if m.norm == Norm::Post { norms } else { 0 }) + 2 * (3 * c + inner),
+    }
 }

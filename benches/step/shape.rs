@@ -1,0 +1,73 @@
+//! What is trained: shapes of model and batch.
+
+use std::fmt;
+
+use raptr_tui::config::{Architecture, ModelConfig, Precision, RunConfig};
+use raptr_tui::{cost, model};
+
+pub struct Shape {
+    pub name: &'static str,
+    pub architecture: Architecture,
+    pub layers: usize,
+    pub width: usize,
+    pub heads: usize,
+    pub context: usize,
+    pub batch: usize,
+    pub vocabulary: usize,
+}
+
+const REFERENCE: Shape = Shape {
+    name: "reference",
+    architecture: Architecture::Decoder,
+    layers: 12,
+    width: 256,
+    heads: 4,
+    context: 128,
+    batch: 16,
+    vocabulary: 4096,
+};
+
+pub static SHAPES: &[Shape] = &[
+    REFERENCE,
+    Shape { name: "small", width: 128, context: 64, ..REFERENCE },
+    Shape { name: "large", width: 512, heads: 8, context: 256, batch: 8, ..REFERENCE },
+    Shape { name: "mlm", architecture: Architecture::Encoder, ..REFERENCE },
+];
+
+pub fn precision(name: &str) -> Option<Precision> {
+    [Precision::F32, Precision::Bf16].into_iter().find(|p| self::name(*p) == name)
+}
+
+pub fn name(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "f32",
+        Precision::Bf16 => "bf16",
+    }
+}
+
+impl Shape {
+    pub fn model(&self) -> ModelConfig {
+        let Self { architecture, layers, width, heads, context, .. } = *self;
+        ModelConfig { architecture, layers, width, heads, context, ..ModelConfig::default() }
+    }
+
+    pub fn tokens(&self) -> usize {
+        self.batch * self.context
+    }
+
+    /// Training FLOPs of a step, by the rule of `raptr-tui plan`: attention in full.
+    pub fn flops(&self, length: usize) -> f64 {
+        let mut config = RunConfig { model: self.model(), ..RunConfig::default() };
+        config.train.batch = self.batch;
+        config.train.accumulate = 1;
+        let shapes = model::shapes(&config.model, self.vocabulary);
+        cost::cost(&config, self.vocabulary, &shapes).step_flops(length as f64)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, layers, width, heads, context, batch, vocabulary, .. } = self;
+        write!(f, "{name}: {layers} layers, width {width}, {heads} heads, T {context}, batch {batch}, V {vocabulary}")
+    }
+}

@@ -1,0 +1,177 @@
+//! Our side: obeys the same lines as `benches/peers/torch_step.py`, and `peak` and `count LENGTH STEPS` besides.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use raptr_tui::config::{Architecture, Precision};
+use raptr_tui::kernels::bf16::{self, Operand, Side};
+use raptr_tui::kernels::blocks::{Band, Out, for_blocks};
+use raptr_tui::kernels::matmul::{Store, View, matmul};
+use raptr_tui::layer_path::LayerPath;
+use raptr_tui::model::fast::Fast;
+use raptr_tui::model::{Engine, UpdateRule};
+use raptr_tui::objective::{Batch, NO_TARGET};
+use raptr_tui::rng::{Purpose, keyed};
+
+use crate::shape::{SHAPES, Shape, precision};
+
+/// Counts allocations.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(at, layout) }
+    }
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A number of `/proc/self/stat` or `/proc/self/status`; 0 where there is no such file.
+fn minor_faults() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name in brackets: state, parent, group, session, terminal, terminal's group, flags, minor faults.
+    let rest = stat.rsplit(')').next().unwrap_or_default();
+    rest.split_whitespace().nth(7).and_then(|n| n.parse().ok()).unwrap_or(0.0)
+}
+
+fn peak_memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0
+}
+
+struct Worker {
+    shape: &'static Shape,
+    engine: Fast,
+    step: u64,
+}
+
+impl Worker {
+    fn train(&mut self, length: usize, steps: usize) -> f64 {
+        let began = Instant::now();
+        for _ in 0..steps {
+            self.step += 1;
+            let (batch, path) = (self.batch(), self.path(length));
+            self.engine.gradient(std::slice::from_ref(&batch), path).unwrap();
+            let norm = f64::from(self.engine.gradient_norm().unwrap());
+            let rule = UpdateRule {
+                learning_rate: 1e-4,
+                betas: [0.9, 0.95],
+                epsilon: 1e-8,
+                weight_decay: 0.1,
+                gradient_scale: (1.0 / norm).min(1.0),
+                zero_gradient_for_skipped: false,
+            };
+            self.engine.update(&rule).unwrap();
+        }
+        began.elapsed().as_secs_f64()
+    }
+
+    fn batch(&self) -> Batch {
+        let s = self.shape;
+        let mut rng = keyed(0, Purpose::Batch, self.step, 0);
+        let n = s.batch * s.context;
+        let mut draw = || rng.below(s.vocabulary as u64) as u32;
+        let inputs: Vec<u32> = (0..n).map(|_| draw()).collect();
+        let mut targets: Vec<i32> = (0..n).map(|_| draw() as i32).collect();
+        if s.architecture == Architecture::Encoder {
+            // 15 % of the positions, spread evenly.
+            targets.iter_mut().enumerate().filter(|(i, _)| i * 3 % 20 >= 3).for_each(|(_, t)| *t = NO_TARGET);
+        }
+        Batch { sequences: s.batch, context: s.context, inputs, targets }
+    }
+
+    /// First and last layer, and others at random.
+    fn path(&self, length: usize) -> LayerPath {
+        let mut rng = keyed(0, Purpose::LayerPath, self.step, 0);
+        let last = self.shape.layers - 1;
+        let mut path = LayerPath::from_layers(self.shape.layers, [0, last]);
+        while path.path_length() < length {
+            path.insert(1 + rng.below(last as u64 - 1) as usize);
+        }
+        path
+    }
+}
+
+/// The best rate of products of (2048, 256) rows with (256, 1024) weights, shared over two threads as a step does it.
+fn peak(precision: Precision, pool: &rayon::ThreadPool) -> f64 {
+    let (m, k, n, block) = (2048, 256, 1024, 256);
+    let (x, w, mut y) = (vec![0.5f32; m * k], vec![0.25f32; k * n], vec![0.0f32; m * n]);
+    let len = bf16::packed_len(block, k);
+    let (mut a, mut b) = (vec![0; m / block * len], vec![0; bf16::packed_len(n, k)]);
+    for (a, x) in a.chunks_exact_mut(len).zip(x.chunks_exact(block * k)) {
+        bf16::pack(a, Side::Left, bf16::Layout::Rows, x, k, block, k, k);
+    }
+    bf16::pack(&mut b, Side::Right, bf16::Layout::Columns, &w, n, n, k, k);
+    let mut best = 0.0f64;
+    for _ in 0..40 {
+        let began = Instant::now();
+        pool.install(|| {
+            let bands = [Band::new(&mut y, block * n)];
+            let nothing: [Band<'_, u32>; 0] = [];
+            for_blocks(m / block, bands, nothing, |i, [y], []| {
+                let y = Out::new(y, block, n, n);
+                match precision {
+                    Precision::F32 => {
+                        matmul(y, View::new(&x[i * block * k..], block, k), View::new(&w, k, n), 1.0, Store::Set);
+                    }
+                    Precision::Bf16 => {
+                        let (a, b) = (Operand::new(&a[i * len..], block, k, 1), Operand::new(&b, n, k, 1));
+                        bf16::product(y, a.whole(), b.whole(), Store::Set);
+                    }
+                }
+            });
+        });
+        best = best.max(2.0 * (m * k * n) as f64 / began.elapsed().as_secs_f64() / 1e9);
+    }
+    best
+}
+
+pub fn run(args: &[String]) {
+    let [shape, of, threads] = args else { panic!("worker SHAPE PRECISION THREADS") };
+    let shape = SHAPES.iter().find(|s| s.name == shape).unwrap();
+    let (precision, threads) = (precision(of).unwrap(), threads.parse().unwrap());
+    let engine = Fast::new(&shape.model(), shape.vocabulary, 1, threads, precision).unwrap();
+    let mut worker = Worker { shape, engine, step: 0 };
+    let mut pool = None;
+    println!("ready");
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["memory"] => println!("{}", peak_memory()),
+            ["peak"] => {
+                let make = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                println!("{}", peak(precision, pool.get_or_insert_with(make)));
+            }
+            ["count", length, steps] => {
+                let (length, steps) = (length.parse().unwrap(), steps.parse().unwrap());
+                worker.train(length, 2);
+                let (faults, allocations) = (minor_faults(), ALLOCATIONS.load(Ordering::Relaxed));
+                worker.train(length, steps);
+                // The batch's two vectors are not the engine's.
+                let allocations = (ALLOCATIONS.load(Ordering::Relaxed) - allocations) as f64 - 2.0 * steps as f64;
+                println!("{} {}", (minor_faults() - faults) / steps as f64, allocations / steps as f64);
+            }
+            [length, steps] => println!("{}", worker.train(length.parse().unwrap(), steps.parse().unwrap())),
+            _ => panic!("{line}"),
+        }
+    }
+}
