@@ -1,6 +1,6 @@
 //! Multi-head attention, forward and backward, each (sequence, head) by itself.
 //!
-//! Scores exist only as a tile of [`QUERIES`] rows per thread; the backward pass computes them again from the kept
+//! Scores exist only as a tile of `QUERIES` rows per thread; the backward pass computes them again from the kept
 //! log-sum-exp of each row. Under a causal mask, keys behind a tile's last row are never touched.
 #![allow(unsafe_code)]
 
@@ -12,6 +12,7 @@ use super::linear::{Precision, product};
 use super::math::exp;
 use super::matmul::{Store, View};
 use super::simd::{lane_sum, vectorised};
+use super::transpose;
 
 /// Rows of scores that exist at a time.
 const QUERIES: usize = 64;
@@ -53,6 +54,12 @@ impl Shape {
     fn part(self, qkv: &[f32], part: usize, head: usize, first: usize, last: usize) -> View<'_> {
         let (d, c) = (self.head_width(), self.width);
         View::strided(&qkv[first * 3 * c + part * c + head * d..], last - first, d, 3 * c)
+    }
+
+    /// The transpose of one head's keys (1) or values (2) // y (d, T)
+    fn transpose(self, y: &mut [f32], qkv: &[f32], part: usize, head: usize) {
+        let (d, c) = (self.head_width(), self.width);
+        transpose::small(y, &qkv[part * c + head * d..], self.context, d, 3 * c);
     }
 }
 
@@ -117,11 +124,12 @@ pub fn forward(shape: Shape, y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
         let (sequence, head) = (index / heads, index % heads);
         let qkv = &qkv[sequence * t * 3 * c..][..t * 3 * c];
         with_scratch(|scratch| {
-            let ([scores, ..], pairs) = scratch.take([QUERIES.min(t) * t, 0, 0]);
+            let ([scores, k_t, _], pairs) = scratch.take([QUERIES.min(t) * t, d * t, 0]);
+            shape.transpose(k_t, qkv, 1, head);
             for (first, last, keys) in shape.tiles() {
-                let (q, k) = (shape.part(qkv, 0, head, first, last), shape.part(qkv, 1, head, 0, keys));
+                let (q, k_t) = (shape.part(qkv, 0, head, first, last), View::strided(k_t, d, keys, t));
                 let (rows, scores) = (last - first, &mut scores[..(last - first) * keys]);
-                product(precision, Out::new(scores, rows, keys, keys), q, k.t(), pairs, Store::Set);
+                product(precision, Out::new(scores, rows, keys, keys), q, k_t, pairs, Store::Set);
                 let (seen, step) = if causal { (first + 1, 1) } else { (keys, 0) };
                 softmax(scores, &mut lse[first..last], keys, seen, step, scale);
                 // SAFETY: these rows and columns belong to this sequence, head and tile alone.
@@ -150,16 +158,19 @@ pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f3
         };
         with_scratch(|scratch| {
             let tile = QUERIES.min(t) * t;
-            let ([p, ds, delta], pairs) = scratch.take([tile, tile, QUERIES.min(t)]);
+            let ([tiles, transposed, delta], pairs) = scratch.take([2 * tile, 2 * d * t, QUERIES.min(t)]);
+            let ((p, ds), (k_t, v_t)) = (tiles.split_at_mut(tile), transposed.split_at_mut(d * t));
+            shape.transpose(k_t, qkv, 1, head);
+            shape.transpose(v_t, qkv, 2, head);
             // The last tile first: it sees all keys, so it stores what the others add to.
             for (first, last, keys) in shape.tiles().rev() {
                 let rows = last - first;
                 let (p, ds) = (&mut p[..rows * keys], &mut ds[..rows * keys]);
-                let [q, k, v] = [(0, first, last), (1, 0, keys), (2, 0, keys)]
-                    .map(|(part, first, last)| shape.part(qkv, part, head, first, last));
+                let (q, k) = (shape.part(qkv, 0, head, first, last), shape.part(qkv, 1, head, 0, keys));
+                let [k_t, v_t] = [&*k_t, &*v_t].map(|x| View::strided(x, d, keys, t));
                 let dy_tile = View::strided(&dy[first * c + head * d..], rows, d, c);
-                product(precision, Out::new(p, rows, keys, keys), q, k.t(), pairs, Store::Set);
-                product(precision, Out::new(ds, rows, keys, keys), dy_tile, v.t(), pairs, Store::Set);
+                product(precision, Out::new(p, rows, keys, keys), q, k_t, pairs, Store::Set);
+                product(precision, Out::new(ds, rows, keys, keys), dy_tile, v_t, pairs, Store::Set);
                 let delta = &mut delta[..rows];
                 row_dots(delta, &dy[first * c..], &y[first * c..], c, head * d, d);
                 let (seen, step) = if causal { (first + 1, 1) } else { (keys, 0) };

@@ -11,7 +11,7 @@ use super::bf16::{self, Layout, Operand, Side};
 use super::blocks::{Out, at_least};
 use super::matmul::{Store, View, matmul};
 use super::simd::vectorised;
-use super::transpose;
+use super::{small, transpose};
 
 /// Pairs of bf16 that an operand takes in a precision; 0 in f32, where nothing is packed.
 pub fn packed_len(precision: Precision, outer: usize, depth: usize) -> usize {
@@ -82,10 +82,11 @@ impl<'a> Ready<'a> {
     }
 }
 
-/// `c = a b (+ c)` of two small matrices, by the calling thread // (m, n) = (m, k) (k, n)
+/// `c = a b (+ c)` of two small matrices, by the calling thread; in f32, rows of `b` must be contiguous // (m, n) = (m, k)
+/// (k, n)
 pub fn product(precision: Precision, c: Out<'_>, a: View<'_>, b: View<'_>, scratch: &mut Vec<u32>, store: Store) {
     if precision == Precision::F32 {
-        return matmul(c, a, b, 1.0, store);
+        return small::product(c, a, b, store);
     }
     let ((m, k), (_, n)) = (a.shape(), b.shape());
     let (left, right) = (bf16::packed_len(m, k), bf16::packed_len(n, k));

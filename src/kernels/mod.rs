@@ -16,6 +16,7 @@ pub mod linear;
 pub mod math;
 pub mod matmul;
 pub mod simd;
+pub mod small;
 pub mod transpose;
 
 /// Elements per block of the optimizer and of sums of squares.

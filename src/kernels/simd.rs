@@ -1,4 +1,4 @@
-//! Which vector instructions the processor has, and [`vectorised!`], which compiles a function once for each kind.
+//! Which vector instructions the processor has, and `vectorised!`, which compiles a function once for each kind.
 //!
 //! A release build without target flags runs anywhere and still uses AVX-512 where it is. All versions give the same bits:
 //! the compiler neither contracts nor reorders, fused multiplications are written as `mul_add`, and sums run in

@@ -28,21 +28,30 @@ pub fn tile(tile: &mut [u32; TILE]) {
 /// `y = x^T`, in the current pool // y (n, m), x (m, n)
 pub fn matrix(y: &mut [f32], x: &[f32], n: usize) {
     let m = x.len() / n;
-    y.par_chunks_mut(SIDE * m).enumerate().for_each(|(strip, y)| {
-        let (first, columns) = (strip * SIDE, y.len() / m);
-        let mut bits = [0; TILE];
-        for i in (0..m).step_by(SIDE) {
-            let rows = SIDE.min(m - i);
-            for (r, bits) in bits.chunks_exact_mut(SIDE).take(rows).enumerate() {
-                let row = &x[(i + r) * n + first..][..columns];
-                bits.iter_mut().zip(row).for_each(|(b, x)| *b = x.to_bits());
-            }
-            tile(&mut bits);
-            for (c, bits) in bits.chunks_exact(SIDE).take(columns).enumerate() {
-                y[c * m + i..][..rows].iter_mut().zip(bits).for_each(|(y, b)| *y = f32::from_bits(*b));
-            }
+    y.par_chunks_mut(SIDE * m).enumerate().for_each(|(index, y)| strip(y, &x[index * SIDE..], m, n));
+}
+
+/// `y = x^T`, by the calling thread // y (n, m), x (m, n) with rows `stride` apart
+pub fn small(y: &mut [f32], x: &[f32], m: usize, n: usize, stride: usize) {
+    let y = &mut y[..m * n];
+    y.chunks_mut(SIDE * m).enumerate().for_each(|(index, y)| strip(y, &x[index * SIDE..], m, stride));
+}
+
+/// Transposes up to `SIDE` columns // y (columns, m), x (m, columns) with rows `stride` apart
+fn strip(y: &mut [f32], x: &[f32], m: usize, stride: usize) {
+    let columns = y.len() / m;
+    let mut bits = [0; TILE];
+    for i in (0..m).step_by(SIDE) {
+        let rows = SIDE.min(m - i);
+        for (r, bits) in bits.chunks_exact_mut(SIDE).take(rows).enumerate() {
+            let row = &x[(i + r) * stride..][..columns];
+            bits.iter_mut().zip(row).for_each(|(b, x)| *b = x.to_bits());
         }
-    });
+        tile(&mut bits);
+        for (c, bits) in bits.chunks_exact(SIDE).take(columns).enumerate() {
+            y[c * m + i..][..rows].iter_mut().zip(bits).for_each(|(y, b)| *y = f32::from_bits(*b));
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
