@@ -249,9 +249,9 @@ impl Activations {
                         _ => &*middle,
                     };
                     keep_left(packed, seen, c, g.block);
-                    linear::forward(up_out, seen, up, bias(place::UP), &[], pairs);
+                    up.multiply(up_out, seen, pairs, Store::Set);
                     let act = own_or(act, spare_act);
-                    gelu::forward(Gelu::Tanh, act, slope, up_out);
+                    gelu::forward(Gelu::Tanh, act, slope, up_out, bias(place::UP));
                     keep_left(packed_act, act, inner, g.block);
                     let end = End { g, weight: down, bias: bias(place::DOWN), norm: ln_2 };
                     end.run(out, sum_2, stats_2, middle, act, pairs);

@@ -193,8 +193,8 @@ impl Output {
             for_blocks(count.div_ceil(block), bands, NOTHING, |index, [act, slope, y, stats], []| {
                 with_scratch(|scratch| {
                     let ([dense, ..], pairs) = scratch.take([act.len(), 0, 0]);
-                    linear::forward(dense, &hidden[index * block * c..][..act.len()], weight, bias, &[], pairs);
-                    gelu::forward(head_gelu(m), act, slope, dense);
+                    weight.multiply(dense, &hidden[index * block * c..][..act.len()], pairs, Store::Set);
+                    gelu::forward(head_gelu(m), act, slope, dense, bias);
                     layer_norm::forward(y, stats, act, gain, shift);
                 });
             });
