@@ -222,16 +222,6 @@ fn blocks(mut c: Out<'_>, a: Part<'_>, b: Part<'_>, store: Store, kernel: impl F
                         a_segment: a.of.segment(),
                         b_segment: b.of.segment(),
                     };
-                    // The next columns' panels are fetched piece by piece while these are at work: they come from
-                    // another core's cache, or from memory.
-                    if j + BLOCK < n {
-                        let (piece, pieces) = (i / BLOCK, m.div_ceil(BLOCK));
-                        for s in 0..panels.segments {
-                            for tile in [jt + 2, jt + 3] {
-                                fetch(b.panel(tile, segment + s, depth_tile), panels.tiles, piece, pieces);
-                            }
-                        }
-                    }
                     // SAFETY: i < m and j < n, so this is an element of c.
                     let at = unsafe { data.add(i * stride + j) };
                     if i + BLOCK <= m && j + BLOCK <= n {
@@ -252,23 +242,6 @@ fn blocks(mut c: Out<'_>, a: Part<'_>, b: Part<'_>, store: Store, kernel: impl F
                 }
             }
         }
-    }
-}
-
-/// Asks for piece `piece` of `pieces` of a panel of `tiles` tiles to be brought into the second cache.
-#[inline(always)]
-fn fetch(panel: *const u32, tiles: usize, piece: usize, pieces: usize) {
-    const LINE: usize = 16; // pairs in 64 bytes
-    let lines = tiles * TILE / LINE;
-    for line in lines * piece / pieces..lines * (piece + 1) / pieces {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a hint: it may name any address, and this one lies inside the panel.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T1>(panel.wrapping_add(line * LINE).cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (panel, line);
     }
 }
 
