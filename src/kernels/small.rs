@@ -88,35 +88,47 @@ fn sums<const R: usize, const N: usize>(
     acc
 }
 
+/// `R` rows of the result, by ever narrower strips of columns.
+#[inline(always)]
+fn rows<const R: usize>(c: Result, a: &[f32], a_row: usize, a_col: usize, b: &[f32], b_row: usize, k: usize) {
+    let j = strips::<R, COLUMNS>(c, 0, a, a_row, a_col, b, b_row, k);
+    let j = strips::<R, LANES>(c, j, a, a_row, a_col, b, b_row, k);
+    let j = strips::<R, { LANES / 4 }>(c, j, a, a_row, a_col, b, b_row, k);
+    strips::<R, 1>(c, j, a, a_row, a_col, b, b_row, k);
+}
+
+/// All strips of `N` columns from `j` on; returns where they end.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn strips<const R: usize, const N: usize>(
+    c: Result,
+    mut j: usize,
+    a: &[f32],
+    a_row: usize,
+    a_col: usize,
+    b: &[f32],
+    b_row: usize,
+    k: usize,
+) -> usize {
+    while j + N <= c.n {
+        let acc = sums::<R, N>(a, a_row, a_col, b, b_row, j, k);
+        for (r, row) in acc.into_iter().enumerate() {
+            c.put(r, j, row);
+        }
+        j += N;
+    }
+    j
+}
+
 vectorised! {
     fn eight_rows(c: Result, a: &[f32], a_row: usize, a_col: usize, b: &[f32], b_row: usize, k: usize) {
-        let wide = c.n / COLUMNS * COLUMNS;
-        for j in (0..wide).step_by(COLUMNS) {
-            let acc = sums::<ROWS, COLUMNS>(a, a_row, a_col, b, b_row, j, k);
-            for (r, row) in acc.into_iter().enumerate() {
-                c.put(r, j, row);
-            }
-        }
-        for j in wide..c.n {
-            let acc = sums::<ROWS, 1>(a, a_row, a_col, b, b_row, j, k);
-            for (r, row) in acc.into_iter().enumerate() {
-                c.put(r, j, row);
-            }
-        }
+        rows::<ROWS>(c, a, a_row, a_col, b, b_row, k);
     }
 }
 
 vectorised! {
     fn one_row(c: Result, a: &[f32], a_col: usize, b: &[f32], b_row: usize, k: usize) {
-        let wide = c.n / COLUMNS * COLUMNS;
-        for j in (0..wide).step_by(COLUMNS) {
-            let [row] = sums::<1, COLUMNS>(a, 1, a_col, b, b_row, j, k);
-            c.put(0, j, row);
-        }
-        for j in wide..c.n {
-            let [row] = sums::<1, 1>(a, 1, a_col, b, b_row, j, k);
-            c.put(0, j, row);
-        }
+        rows::<1>(c, a, 1, a_col, b, b_row, k);
     }
 }
 
