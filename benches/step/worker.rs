@@ -43,7 +43,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A number of `/proc/self/stat` or `/proc/self/status`; 0 where there is no such file.
+/// Of this process; 0 where there is no `/proc`, as in the next one.
 fn minor_faults() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Behind the name in brackets: state, parent, group, session, terminal, terminal's group, flags, minor faults.
@@ -130,7 +130,7 @@ fn peak(precision: Precision, pool: &rayon::ThreadPool) -> f64 {
                 let y = Out::new(y, block, n, n);
                 match precision {
                     Precision::F32 => {
-                        matmul(y, View::new(&x[i * block * k..], block, k), View::new(&w, k, n), 1.0, Store::Set);
+                        matmul(y, View::new(&x[i * block * k..], block, k), View::new(&w, k, n), Store::Set);
                     }
                     Precision::Bf16 => {
                         let (a, b) = (Operand::new(&a[i * len..], block, k, 1), Operand::new(&b, n, k, 1));

@@ -32,57 +32,75 @@ pub fn forward(kind: Gelu, y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[
     }
 }
 
+/// `0.5 (1 + tanh z)` of the tanh form.
+#[inline(always)]
+fn gate(x: f32) -> f32 {
+    sigmoid(SLOPE * x * (CUBIC * x).mul_add(x, 1.0))
+}
+
+/// The normal distribution function.
+#[inline(always)]
+fn cumulative(x: f32) -> f32 {
+    0.5 * (1.0 + erf(x * FRAC_1_SQRT_2))
+}
+
+/// `y = x share(x)`, with the bias on x.
+#[inline(always)]
+fn values(y: &mut [f32], x: &[f32], bias: &[f32], share: impl Fn(f32) -> f32) {
+    let n = bias.len();
+    for (y, x) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
+        for ((y, x), bias) in y.iter_mut().zip(x).zip(bias) {
+            let x = x + bias;
+            *y = x * share(x);
+        }
+    }
+}
+
+/// As [`values`], and `slope = slope_of(x, share(x))`.
+#[inline(always)]
+fn values_and_slopes(
+    y: &mut [f32],
+    slope: &mut [f32],
+    x: &[f32],
+    bias: &[f32],
+    share: impl Fn(f32) -> f32,
+    slope_of: impl Fn(f32, f32) -> f32,
+) {
+    let n = bias.len();
+    for ((y, slope), x) in y.chunks_exact_mut(n).zip(slope.chunks_exact_mut(n)).zip(x.chunks_exact(n)) {
+        for (((y, slope), x), bias) in y.iter_mut().zip(slope).zip(x).zip(bias) {
+            let x = x + bias;
+            let share = share(x);
+            *y = x * share;
+            *slope = slope_of(x, share);
+        }
+    }
+}
+
 vectorised! {
     fn tanh(y: &mut [f32], x: &[f32], bias: &[f32]) {
-        let n = bias.len();
-        for (y, x) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
-            for ((y, x), bias) in y.iter_mut().zip(x).zip(bias) {
-                let x = x + bias;
-                *y = x * sigmoid(SLOPE * x * (CUBIC * x).mul_add(x, 1.0));
-            }
-        }
+        values(y, x, bias, gate);
     }
 }
 
 vectorised! {
     fn tanh_with_slope(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
-        let n = bias.len();
-        for ((y, slope), x) in y.chunks_exact_mut(n).zip(slope.chunks_exact_mut(n)).zip(x.chunks_exact(n)) {
-            for (((y, slope), x), bias) in y.iter_mut().zip(slope).zip(x).zip(bias) {
-                let x = x + bias;
-                let s = sigmoid(SLOPE * x * (CUBIC * x).mul_add(x, 1.0));
-                *y = x * s;
-                let inner = SLOPE * (3.0 * CUBIC * x).mul_add(x, 1.0);
-                *slope = (x * s * (1.0 - s)).mul_add(inner, s);
-            }
-        }
+        values_and_slopes(y, slope, x, bias, gate, |x, s| {
+            (x * s * (1.0 - s)).mul_add(SLOPE * (3.0 * CUBIC * x).mul_add(x, 1.0), s)
+        });
     }
 }
 
 vectorised! {
     fn exact(y: &mut [f32], x: &[f32], bias: &[f32]) {
-        let n = bias.len();
-        for (y, x) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
-            for ((y, x), bias) in y.iter_mut().zip(x).zip(bias) {
-                let x = x + bias;
-                *y = 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2));
-            }
-        }
+        values(y, x, bias, cumulative);
     }
 }
 
 vectorised! {
     fn exact_with_slope(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
-        let n = bias.len();
-        for ((y, slope), x) in y.chunks_exact_mut(n).zip(slope.chunks_exact_mut(n)).zip(x.chunks_exact(n)) {
-            for (((y, slope), x), bias) in y.iter_mut().zip(slope).zip(x).zip(bias) {
-                let x = x + bias;
-                let cumulative = 0.5 * (1.0 + erf(x * FRAC_1_SQRT_2));
-                *y = x * cumulative;
-                // The normal density: 1 / sqrt(2 pi).
-                *slope = (x * 0.398_942_3).mul_add(exp(-0.5 * x * x), cumulative);
-            }
-        }
+        // The normal density: 1 / sqrt(2 pi).
+        values_and_slopes(y, slope, x, bias, cumulative, |x, s| (x * 0.398_942_3).mul_add(exp(-0.5 * x * x), s));
     }
 }
 

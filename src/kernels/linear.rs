@@ -1,9 +1,9 @@
 //! The linear layer `y = x W + b` and its backward pass, in either precision, one block of rows at a time.
 //!
-//! In f32 the products read rows and weights as they stand, but for transposed copies of weights in the backward pass. In
-//! bf16 they read packed copies: of the weight, packed once
-//! per pass over a layer ([`Ready`]); of the rows, packed block by block into the thread's scratch; and, for the weight's
-//! gradient, of both its factors, kept until all rows are done ([`keep_left`], [`keep_right`]).
+//! In f32 the products read rows and weights as they stand, but for copies of weights that are wanted transposed. In bf16
+//! they read packed copies: of the weight, packed once per pass over a layer ([`Ready`]); of the rows, packed block by
+//! block into the thread's scratch; and, for the weight's gradient, of both its factors, kept until all rows are done
+//! ([`keep_left`], [`keep_right`]).
 
 pub use crate::config::Precision;
 
@@ -69,7 +69,7 @@ impl<'a> Ready<'a> {
             Self::F32(weight) => {
                 let (k, n) = weight.shape();
                 let m = x.len() / k;
-                matmul(Out::new(y, m, n, n), View::new(x, m, k), weight, 1.0, store);
+                matmul(Out::new(y, m, n, n), View::new(x, m, k), weight, store);
             }
             Self::Bf16(weight, k) => {
                 let m = x.len() / k;
@@ -203,7 +203,7 @@ impl<'a> WeightGradient<'a> {
             Precision::F32 => {
                 let left = View::strided(&self.left.rows[k.start..], rows, k.len(), self.left.width);
                 let right = View::strided(&self.right.rows[n.start..], rows, n.len(), self.right.width);
-                matmul(out, left.t(), right, 1.0, self.store);
+                matmul(out, left.t(), right, self.store);
             }
             Precision::Bf16 => {
                 let segments = rows.div_ceil(block);

@@ -60,11 +60,11 @@ pub enum Store {
     Add,
 }
 
-/// `c = scale * a b (+ c)`, by the calling thread // (m, n) = (m, k) (k, n)
+/// `c = a b (+ c)`, by the calling thread // (m, n) = (m, k) (k, n)
 ///
 /// # Panics
 /// If the shapes don't fit.
-pub fn matmul(mut c: Out<'_>, a: View<'_>, b: View<'_>, scale: f32, store: Store) {
+pub fn matmul(mut c: Out<'_>, a: View<'_>, b: View<'_>, store: Store) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     assert_eq!(k, b.rows, "inner dimensions of a product");
     let (rows, cols, row_stride) = c.shape();
@@ -90,7 +90,7 @@ pub fn matmul(mut c: Out<'_>, a: View<'_>, b: View<'_>, scale: f32, store: Store
             b.col_stride as isize,
             b.row_stride as isize,
             1.0,
-            scale,
+            1.0,
             false,
             false,
             false,
@@ -117,7 +117,7 @@ mod tests {
         let at: Vec<f32> = (0..k * m).map(|x| a[(x % m) * k + x / m]).collect();
         for view in [View::new(&a, m, k), View::new(&at, k, m).t()] {
             let mut c = vec![1.0; m * n];
-            matmul(Out::new(&mut c, m, n, n), view, View::new(&b, k, n), 1.0, Store::Add);
+            matmul(Out::new(&mut c, m, n, n), view, View::new(&b, k, n), Store::Add);
             for (x, value) in c.iter().enumerate() {
                 assert!((f64::from(*value) - 1.0 - expected(x / n, x % n)).abs() < 1e-5);
             }
@@ -125,10 +125,10 @@ mod tests {
         // Into every second block of a wider destination, leaving the rest alone.
         let mut wide = vec![-1.0; m * 2 * n];
         let out = Out::new(&mut wide, m, n, 2 * n);
-        matmul(out, View::new(&a, m, k), View::new(&b, k, n), 0.5, Store::Set);
+        matmul(out, View::new(&a, m, k), View::new(&b, k, n), Store::Set);
         for (x, value) in wide.iter().enumerate() {
             let (i, j) = (x / (2 * n), x % (2 * n));
-            let right = if j < n { 0.5 * expected(i, j) } else { -1.0 };
+            let right = if j < n { expected(i, j) } else { -1.0 };
             assert!((f64::from(*value) - right).abs() < 1e-5);
         }
     }

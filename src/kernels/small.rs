@@ -24,26 +24,66 @@ pub fn product(mut c: Out<'_>, a: View<'_>, b: View<'_>, store: Store) {
     assert!(is_rows, "the right operand of a small product must have contiguous rows");
     let (a, a_other, is_rows) = a.layout();
     let (a_row, a_col) = if is_rows { (a_other, 1) } else { (1, a_other) };
-    let result = Result { data: c.data(), stride, n, is_added: store == Store::Add };
+    let rows = Rows { data: c.data(), stride, n, is_added: store == Store::Add };
+    let factors = Factors { a, a_row, a_col, b, b_row, k };
     let whole = m / ROWS * ROWS;
     for i in (0..whole).step_by(ROWS) {
-        eight_rows(result.from(i), &a[i * a_row..], a_row, a_col, b, b_row, k);
+        eight_rows(rows.from(i), factors.from(i));
     }
     for i in whole..m {
-        one_row(result.from(i), &a[i * a_row..], a_col, b, b_row, k);
+        one_row(rows.from(i), factors.from(i));
+    }
+}
+
+/// What is multiplied: element (i, l) of `a` at `i * a_row + l * a_col`, row l of `b` at `l * b_row`.
+#[derive(Clone, Copy)]
+struct Factors<'a> {
+    a: &'a [f32],
+    a_row: usize,
+    a_col: usize,
+    b: &'a [f32],
+    b_row: usize,
+    /// What is summed over.
+    k: usize,
+}
+
+impl Factors<'_> {
+    /// With `a` from row `i` on.
+    fn from(self, i: usize) -> Self {
+        Self { a: &self.a[i * self.a_row..], ..self }
+    }
+
+    /// Sums the first `R` rows by `N` columns of the product from column `j` on.
+    #[inline(always)]
+    fn sums<const R: usize, const N: usize>(&self, j: usize) -> [[f32; N]; R] {
+        let Self { a, a_row, a_col, b, b_row, k } = *self;
+        let mut acc = [[0.0f32; N]; R];
+        assert!((R - 1) * a_row + (k - 1) * a_col < a.len() && (k - 1) * b_row + j + N <= b.len());
+        for l in 0..k {
+            // SAFETY: l < k and r < R, so by the assertion above these lie inside `a` and `b`.
+            let (a, b) = unsafe { (a.as_ptr().add(l * a_col), &*b.as_ptr().add(l * b_row + j).cast::<[f32; N]>()) };
+            for (r, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: as above.
+                let a = unsafe { *a.add(r * a_row) };
+                for (acc, b) in acc.iter_mut().zip(b) {
+                    *acc = a.mul_add(*b, *acc);
+                }
+            }
+        }
+        acc
     }
 }
 
 /// Rows of an exclusively borrowed result. (Not slices: what lies between two rows may be another thread's.)
 #[derive(Clone, Copy)]
-struct Result {
+struct Rows {
     data: *mut f32,
     stride: usize,
     n: usize,
     is_added: bool,
 }
 
-impl Result {
+impl Rows {
     /// What begins at row `i`, which must be one of the result's.
     fn from(self, i: usize) -> Self {
         Self { data: self.data.wrapping_add(i * self.stride), ..self }
@@ -61,58 +101,20 @@ impl Result {
     }
 }
 
-/// Sums `R` rows by `N` columns of the product from column `j` on.
-#[inline(always)]
-fn sums<const R: usize, const N: usize>(
-    a: &[f32],
-    a_row: usize,
-    a_col: usize,
-    b: &[f32],
-    b_row: usize,
-    j: usize,
-    k: usize,
-) -> [[f32; N]; R] {
-    let mut acc = [[0.0f32; N]; R];
-    assert!((R - 1) * a_row + (k - 1) * a_col < a.len() && (k - 1) * b_row + j + N <= b.len());
-    for l in 0..k {
-        // SAFETY: l < k and r < R, so by the assertion above these lie inside `a` and `b`.
-        let (a, b) = unsafe { (a.as_ptr().add(l * a_col), &*b.as_ptr().add(l * b_row + j).cast::<[f32; N]>()) };
-        for (r, acc) in acc.iter_mut().enumerate() {
-            // SAFETY: as above.
-            let a = unsafe { *a.add(r * a_row) };
-            for (acc, b) in acc.iter_mut().zip(b) {
-                *acc = a.mul_add(*b, *acc);
-            }
-        }
-    }
-    acc
-}
-
 /// `R` rows of the result, by ever narrower strips of columns.
 #[inline(always)]
-fn rows<const R: usize>(c: Result, a: &[f32], a_row: usize, a_col: usize, b: &[f32], b_row: usize, k: usize) {
-    let j = strips::<R, COLUMNS>(c, 0, a, a_row, a_col, b, b_row, k);
-    let j = strips::<R, LANES>(c, j, a, a_row, a_col, b, b_row, k);
-    let j = strips::<R, { LANES / 4 }>(c, j, a, a_row, a_col, b, b_row, k);
-    strips::<R, 1>(c, j, a, a_row, a_col, b, b_row, k);
+fn by_strips<const R: usize>(c: Rows, f: Factors<'_>) {
+    let j = strips::<R, COLUMNS>(c, f, 0);
+    let j = strips::<R, LANES>(c, f, j);
+    let j = strips::<R, { LANES / 4 }>(c, f, j);
+    strips::<R, 1>(c, f, j);
 }
 
 /// All strips of `N` columns from `j` on; returns where they end.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn strips<const R: usize, const N: usize>(
-    c: Result,
-    mut j: usize,
-    a: &[f32],
-    a_row: usize,
-    a_col: usize,
-    b: &[f32],
-    b_row: usize,
-    k: usize,
-) -> usize {
+fn strips<const R: usize, const N: usize>(c: Rows, f: Factors<'_>, mut j: usize) -> usize {
     while j + N <= c.n {
-        let acc = sums::<R, N>(a, a_row, a_col, b, b_row, j, k);
-        for (r, row) in acc.into_iter().enumerate() {
+        for (r, row) in f.sums::<R, N>(j).into_iter().enumerate() {
             c.put(r, j, row);
         }
         j += N;
@@ -121,14 +123,14 @@ fn strips<const R: usize, const N: usize>(
 }
 
 vectorised! {
-    fn eight_rows(c: Result, a: &[f32], a_row: usize, a_col: usize, b: &[f32], b_row: usize, k: usize) {
-        rows::<ROWS>(c, a, a_row, a_col, b, b_row, k);
+    fn eight_rows(c: Rows, f: Factors<'_>) {
+        by_strips::<ROWS>(c, f);
     }
 }
 
 vectorised! {
-    fn one_row(c: Result, a: &[f32], a_col: usize, b: &[f32], b_row: usize, k: usize) {
-        rows::<1>(c, a, 1, a_col, b, b_row, k);
+    fn one_row(c: Rows, f: Factors<'_>) {
+        by_strips::<1>(c, f);
     }
 }
 

@@ -61,7 +61,6 @@ pub(super) struct Geometry {
     pub shape: Shape,
     pub norm: Norm,
     pub residual: bool,
-    pub precision: Precision,
     pub inner: usize, // rC
     pub rows: usize,  // M
     pub block: usize, // rows per block
@@ -74,7 +73,6 @@ impl Geometry {
             shape: Shape { context, width: m.width, heads: m.heads, causal, precision },
             norm: m.norm,
             residual: m.residual,
-            precision,
             inner: m.width * m.mlp_ratio,
             rows: sequences * context,
             block: crate::kernels::block_rows(sequences * context),
@@ -103,12 +101,22 @@ impl Geometry {
 
     /// Pairs of one packed block of `width` columns.
     fn packed(&self, width: usize) -> usize {
-        linear::packed_len(self.precision, width, self.block)
+        linear::packed_len(self.shape.precision, width, self.block)
+    }
+
+    /// Pairs of all packed blocks of `width` columns, if they are kept.
+    fn kept(&self, width: usize, is_kept: bool) -> usize {
+        if is_kept { self.blocks() * self.packed(width) } else { 0 }
+    }
+
+    /// How a block's sums stand.
+    fn sums(&self) -> Sums {
+        Sums::new(self.shape.width, self.inner)
     }
 
     /// The four matrices (qkv, proj, up, down), or their transposes.
     fn ready<'a>(&self, p: &'a [Parameter], copies: &'a mut [Copy; 4], transposed: bool) -> [Ready<'a>; 4] {
-        let (c, precision) = (self.shape.width, self.precision);
+        let Shape { width: c, precision, .. } = self.shape;
         let one = |place: usize, copy: &'a mut Copy, k: usize, n: usize| {
             let make = if transposed { Ready::transposed } else { Ready::new };
             make(precision, copy, &p[place].weight, k, n)
@@ -133,10 +141,9 @@ pub(super) fn fit<T: Clone + Default>(buffer: &mut Vec<T>, n: usize) -> &mut [T]
 impl Kept {
     /// Both halves as they must be for `width` columns.
     fn fit(&mut self, g: Geometry, width: usize, is_kept: bool) -> (&mut [f32], &mut [u32]) {
-        let is_f32 = g.precision == Precision::F32;
+        let is_f32 = g.shape.precision == Precision::F32;
         let rows = if is_kept && is_f32 { g.rows * width } else { 0 };
-        let packed = if is_kept { g.blocks() * g.packed(width) } else { 0 };
-        (fit(&mut self.rows, rows), fit(&mut self.packed, packed))
+        (fit(&mut self.rows, rows), fit(&mut self.packed, g.kept(width, is_kept)))
     }
 }
 
@@ -200,7 +207,7 @@ impl Activations {
         let [_, proj, up, down] = *ready;
         let (ln_1, ln_2) = (norms(g, p, place::LN_1), norms(g, p, place::LN_2));
         let bias = |place: usize| p[place + 1].weight.as_slice();
-        let mixed_packed = fit(&mut self.mixed.packed, if is_kept { g.blocks() * g.packed(c) } else { 0 });
+        let mixed_packed = fit(&mut self.mixed.packed, g.kept(c, is_kept));
         let mixed = &self.mixed.rows;
         let sum = if is_post { g.size() } else { 0 };
         let (sum_1, sum_2) = (fit(&mut self.sum_1, sum), fit(&mut self.sum_2, sum));
@@ -302,13 +309,14 @@ impl Activations {
         store: Store,
     ) {
         let c = g.shape.width;
+        // Out of the scratch for as long as the sweeps use the rest of it.
         let mut weights = std::mem::take(&mut s.weights);
         let ready = g.ready(p, &mut weights, true);
         let widths = [c, g.inner, c, 3 * c];
         for (packed, width) in s.packed.iter_mut().zip(widths) {
-            fit(packed, g.blocks() * g.packed(width));
+            fit(packed, g.kept(width, true));
         }
-        let sums = Sums::new(c, g.inner);
+        let sums = g.sums();
         fit(&mut s.sums, g.blocks() * sums.total());
         self.through_mlp(g, p, &ready, d, s);
         attention::backward(
@@ -329,11 +337,11 @@ impl Activations {
     /// First sweep backward: through the MLP and attention's projection, from `d` to `d_mid` and `d_mixed`.
     fn through_mlp(&self, g: Geometry, p: &[Parameter], ready: &[Ready<'_>; 4], d: &mut [f32], s: &mut Scratch) {
         let (c, inner) = (g.shape.width, g.inner);
-        let sums = Sums::new(c, inner);
+        let sums = g.sums();
         let [_, proj, up, down] = *ready;
         let (is_pre, is_post) = (g.norm == Norm::Pre, g.norm == Norm::Post);
         let (ln_1, ln_2) = (norms(g, p, place::LN_1), norms(g, p, place::LN_2));
-        let d_act = fit(&mut s.d_act, if g.precision == Precision::F32 { g.rows * inner } else { 0 });
+        let d_act = fit(&mut s.d_act, if g.shape.precision == Precision::F32 { g.rows * inner } else { 0 });
         let [packed_down, packed_up, packed_proj, _] = &mut s.packed;
         for_blocks(
             g.blocks(),
@@ -398,7 +406,7 @@ impl Activations {
     /// Last sweep backward: through queries, keys and values, from `d_qkv` and `d_mid` to `d_next`.
     fn through_queries(&self, g: Geometry, p: &[Parameter], x: &[f32], qkv: &Ready<'_>, s: &mut Scratch) {
         let c = g.shape.width;
-        let sums = Sums::new(c, g.inner);
+        let sums = g.sums();
         let ln = norms(g, p, place::LN_1);
         let Scratch { d_mid, d_next, d_qkv, packed, sums: totals, .. } = s;
         let (d_mid, d_qkv) = (d_mid.as_slice(), d_qkv.as_slice());
@@ -446,6 +454,6 @@ impl Activations {
             WeightGradient::new(qkv, left(seen_1, &self.seen_1.packed, c), right(&s.d_qkv, 3, 3 * c), store),
             WeightGradient::new(proj, left(&self.mixed.rows, &self.mixed.packed, c), right(&s.d_mid, 2, c), store),
         ];
-        linear::weight_gradients(g.precision, g.rows, g.block, gradients);
+        linear::weight_gradients(g.shape.precision, g.rows, g.block, gradients);
     }
 }

@@ -164,7 +164,8 @@ pub(super) fn head_gelu(m: &ModelConfig) -> Gelu {
 
 impl Output {
     /// The rows to be predicted and what they are made from: final norm, gathering, and an encoder's dense head.
-    fn top(&mut self, g: Geometry, m: &ModelConfig, p: &[Parameter], x: &[f32]) {
+    /// What a backward pass needs is kept if `is_kept`.
+    fn top(&mut self, g: Geometry, m: &ModelConfig, p: &[Parameter], x: &[f32], is_kept: bool) {
         let c = m.width;
         let Places { ln_f, head } = places(m);
         let x = if let Some(ln) = ln_f {
@@ -181,11 +182,11 @@ impl Output {
         let block = block_rows(count);
         embedding::gather(fit(&mut self.hidden, count * c), x, &self.rows, c);
         if let Some(at) = head {
-            let weight = Ready::new(g.precision, &mut self.copies[2], &p[at].weight, c, c);
+            let weight = Ready::new(g.shape.precision, &mut self.copies[2], &p[at].weight, c, c);
             let (bias, gain, shift) = (&p[at + 1].weight, &p[at + 2].weight, &p[at + 3].weight);
             let bands = [
                 Band::new(fit(&mut self.act, count * c), block * c),
-                Band::new(fit(&mut self.slope, count * c), block * c),
+                Band::new(fit(&mut self.slope, if is_kept { count * c } else { 0 }), block * c),
                 Band::new(fit(&mut self.head_ln, count * c), block * c),
                 Band::new(fit(&mut self.head_stats, count * STATS), block * STATS),
             ];
@@ -221,37 +222,36 @@ impl Output {
             self.targets.push(target as usize);
         }
         ensure!(!self.rows.is_empty(), "a batch has no token to predict; raise objective.mask_share or train.batch");
-        self.top(g, m, p, x);
-        let block = block_rows(self.rows.len());
+        let is_trained = backward.is_some();
+        self.top(g, m, p, x, is_trained);
         let c = m.width;
         let (wte, vocabulary) = (&input[WTE].weight, input[WTE].shape[0]);
         let count = self.rows.len();
         let bias = places(m).head.map(|at| at + 4);
         let bias_weight: &[f32] = bias.map_or(&[], |b| p[b].weight.as_slice());
         let scale = backward.as_ref().map(|b| b.scale / count as f32);
-        let trained = if scale.is_some() { count * c } else { 0 };
         let [copy, back_copy, _] = &mut self.copies;
         let [packed_left, packed_right] = &mut self.packed;
         // Rows times wte transposed, and back.
-        let forward = Ready::transposed(g.precision, copy, wte, vocabulary, c);
-        let back = if scale.is_some() { Ready::new(g.precision, back_copy, wte, vocabulary, c) } else { forward };
-        let block = block.min((BLOCK_LOGITS / vocabulary).clamp(32, 256) / 32 * 32);
+        let forward = Ready::transposed(g.shape.precision, copy, wte, vocabulary, c);
+        let back = if is_trained { Ready::new(g.shape.precision, back_copy, wte, vocabulary, c) } else { forward };
+        let block = block_rows(count).min((BLOCK_LOGITS / vocabulary).clamp(32, 256) / 32 * 32);
         let chunk = LOGIT_ROWS / block * block;
         fit(&mut self.losses, count);
         let features_all: &[f32] = if bias.is_some() { &self.head_ln } else { &self.hidden };
-        let d_top = fit(&mut self.d_top, trained);
+        let d_top = fit(&mut self.d_top, if is_trained { count * c } else { 0 });
         for first in (0..count).step_by(chunk) {
             let n = (count - first).min(chunk);
             let blocks = n.div_ceil(block);
             let packed_len =
-                |width: usize| if scale.is_some() { linear::packed_len(g.precision, width, block) } else { 0 };
+                |width: usize| if is_trained { linear::packed_len(g.shape.precision, width, block) } else { 0 };
             let features = &features_all[first * c..(first + n) * c];
             let targets = &self.targets[first..first + n];
             let logits = at_least(&mut self.logits, n * vocabulary);
             let left = at_least(packed_left, blocks * packed_len(vocabulary));
             let right = at_least(packed_right, blocks * packed_len(c));
-            let totals = fit(&mut self.totals, if scale.is_some() { blocks * bias_weight.len() } else { 0 });
-            let d_top = if scale.is_some() { &mut d_top[first * c..(first + n) * c] } else { &mut [] };
+            let totals = fit(&mut self.totals, if is_trained { blocks * bias_weight.len() } else { 0 });
+            let d_top = if is_trained { &mut d_top[first * c..(first + n) * c] } else { &mut [] };
             for_blocks(
                 blocks,
                 [
@@ -268,7 +268,7 @@ impl Output {
                         let (_, pairs) = scratch.take([0; 3]);
                         logits_of(logits, features, forward, bias_weight, pairs);
                         cross_entropy::rows(losses, logits, &targets[rows], vocabulary, scale);
-                        if scale.is_some() {
+                        if is_trained {
                             back.multiply(d_top, logits, pairs, Store::Set);
                             keep_left(left, logits, vocabulary, block);
                             keep_right(right, features, c, block);
@@ -285,7 +285,7 @@ impl Output {
                 let left = Factor { rows: logits, packed: left, width: vocabulary };
                 let right = Factor { rows: features, packed: right, width: c };
                 let gradient = WeightGradient::new(&mut b.input_grads[WTE], left, right, store);
-                weight_gradients(g.precision, n, block, [gradient]);
+                weight_gradients(g.shape.precision, n, block, [gradient]);
                 if let Some(bias) = bias {
                     reduce(&mut b.grads[bias], totals, vocabulary, 0, store);
                 }
@@ -309,8 +309,8 @@ impl Output {
             let (stats, gain) = (&self.head_stats, &p[at + 2].weight);
             norm_backward(block, d_row, &self.d_top, &self.act, stats, gain, &mut self.totals, grads, at + 2, store);
             let [left, right] = &mut self.packed;
-            let weight = Ready::transposed(g.precision, &mut self.copies[2], &p[at].weight, c, c);
-            let (blocks, packed_len) = (count.div_ceil(block), linear::packed_len(g.precision, c, block));
+            let weight = Ready::transposed(g.shape.precision, &mut self.copies[2], &p[at].weight, c, c);
+            let (blocks, packed_len) = (count.div_ceil(block), linear::packed_len(g.shape.precision, c, block));
             let (left, right) = (at_least(left, blocks * packed_len), at_least(right, blocks * packed_len));
             let totals = fit(&mut self.totals, blocks * c);
             let (slope, hidden) = (&self.slope, &self.hidden);
@@ -331,7 +331,7 @@ impl Output {
             let left = Factor { rows: hidden, packed: left, width: c };
             let right = Factor { rows: d_row, packed: right, width: c };
             let gradient = WeightGradient::new(&mut grads[at], left, right, store);
-            weight_gradients(g.precision, count, block, [gradient]);
+            weight_gradients(g.shape.precision, count, block, [gradient]);
             reduce(&mut grads[at + 1], totals, c, 0, store);
         }
         let Some(ln) = ln_f else {
@@ -354,12 +354,12 @@ impl Output {
     ) -> Vec<f32> {
         let (c, vocabulary) = (m.width, input[WTE].shape[0]);
         self.rows = (0..x.len() / c).collect();
-        self.top(g, m, p, x);
+        self.top(g, m, p, x, false);
         let block = block_rows(self.rows.len());
         let bias: &[f32] = places(m).head.map_or(&[], |at| p[at + 4].weight.as_slice());
         let mut logits = vec![0.0; self.rows.len() * vocabulary];
         let features = if bias.is_empty() { &self.hidden } else { &self.head_ln };
-        let weight = Ready::transposed(g.precision, &mut self.copies[0], &input[WTE].weight, vocabulary, c);
+        let weight = Ready::transposed(g.shape.precision, &mut self.copies[0], &input[WTE].weight, vocabulary, c);
         let bands = [Band::new(&mut logits, block * vocabulary)];
         let blocks = self.rows.len().div_ceil(block);
         for_blocks(blocks, bands, NOTHING, |index, [logits], []| {

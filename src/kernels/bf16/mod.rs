@@ -21,13 +21,14 @@ use std::sync::OnceLock;
 
 use super::blocks::Out;
 use super::matmul::Store;
+use super::transpose;
 
 pub use pack::{Layout, Side, pack, round};
 
 /// Pairs in a tile.
-pub const TILE: usize = 256;
+pub const TILE: usize = transpose::TILE;
 /// Rows or columns of a tile.
-const OUTER: usize = 16;
+const OUTER: usize = transpose::SIDE;
 /// Depth of a tile.
 pub const DEPTH: usize = 32;
 /// Rows and columns of one block of a result.
