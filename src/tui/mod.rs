@@ -237,9 +237,14 @@ impl Shell {
                 self.has_focus = false;
                 None
             }
-            Input::FocusGained | Input::Resize(..) => {
+            Input::FocusGained => {
                 (self.has_focus, self.is_dirty) = (true, true);
                 None
+            }
+            Input::Resize(..) => {
+                (self.has_focus, self.is_dirty) = (true, true);
+                // The terminal has cut or moved what was drawn, even if it has its old size again by the next frame.
+                self.screen.forget().is_err().then_some(Outcome::TerminalLost)
             }
             Input::Mouse(_) | Input::Paste(_) => None,
         }
