@@ -246,6 +246,19 @@ fn resizing_at_any_time_is_survived() {
 }
 
 #[test]
+fn a_resize_draws_everything_even_if_the_size_is_the_old_one_again() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (120, 36));
+    screen.see("Transitions");
+    // The terminal was made small and large again: what was drawn is lost, the size is the same.
+    screen.terminal = vt100::Parser::new(36, 120, 0);
+    screen.signal("-WINCH");
+    screen.see("Transitions");
+    screen.press("\x03");
+    assert_eq!(screen.end().0, 0);
+}
+
+#[test]
 fn without_colour_the_layers_can_still_be_read() {
     let place = Place::new();
     let mut screen = Screen::open(&place, &[TINY, "--name", "a"], &[("NO_COLOR", "1")], (100, 30));
