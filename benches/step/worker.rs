@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use raptr_tui::config::{Architecture, Precision};
-use raptr_tui::kernels::bf16::{self, Operand, Side};
-use raptr_tui::kernels::blocks::{Band, Out, for_blocks};
-use raptr_tui::kernels::matmul::{Store, View, matmul};
+use raptr_tui::kernels::bf16::{self, Depth, Operand, Side};
+use raptr_tui::kernels::blocks::{Band, for_blocks};
+use raptr_tui::kernels::buffer::Buffer;
+use raptr_tui::kernels::fp32;
+use raptr_tui::kernels::linear::{Copy, Ready};
+use raptr_tui::kernels::panels::{Out, Panels, Store};
 use raptr_tui::layer_path::LayerPath;
 use raptr_tui::model::fast::Fast;
 use raptr_tui::model::{Engine, UpdateRule};
@@ -110,16 +113,21 @@ impl Worker {
     }
 }
 
-/// The best rate of products of (2048, 256) rows with (256, 1024) weights, shared over two threads as a step does it.
+/// The best rate of products of (2048, 256) rows with (256, 1024) weights, shared over the threads as a step does it.
 fn peak(precision: Precision, pool: &rayon::ThreadPool) -> f64 {
     let (m, k, n, block) = (2048, 256, 1024, 256);
-    let (x, w, mut y) = (vec![0.5f32; m * k], vec![0.25f32; k * n], vec![0.0f32; m * n]);
+    let weight = vec![0.25f32; k * n];
+    let [mut x, mut y] = [k, n].map(|width| {
+        let mut buffer = Buffer::<f32>::default();
+        buffer.fit(m * width).fill(0.5);
+        buffer
+    });
+    let (mut copy, mut packed) = (Copy::default(), Buffer::<u32>::default());
+    let ready = Ready::new(precision, &mut copy, &weight, k, n);
     let len = bf16::packed_len(block, k);
-    let (mut a, mut b) = (vec![0; m / block * len], vec![0; bf16::packed_len(n, k)]);
-    for (a, x) in a.chunks_exact_mut(len).zip(x.chunks_exact(block * k)) {
-        bf16::pack(a, Side::Left, bf16::Layout::Rows, x, k, block, k, k);
+    for (a, x) in packed.fit(m / block * len).chunks_exact_mut(len).zip(x.chunks_exact_mut(block * k)) {
+        bf16::pack(a, Side::Left, Depth::Columns, Panels::new(x, block, k), k);
     }
-    bf16::pack(&mut b, Side::Right, bf16::Layout::Columns, &w, n, n, k, k);
     let mut best = 0.0f64;
     for _ in 0..40 {
         let began = Instant::now();
@@ -127,14 +135,12 @@ fn peak(precision: Precision, pool: &rayon::ThreadPool) -> f64 {
             let bands = [Band::new(&mut y, block * n)];
             let nothing: [Band<'_, u32>; 0] = [];
             for_blocks(m / block, bands, nothing, |i, [y], []| {
-                let y = Out::new(y, block, n, n);
-                match precision {
-                    Precision::F32 => {
-                        matmul(y, View::new(&x[i * block * k..], block, k), View::new(&w, k, n), Store::Set);
-                    }
-                    Precision::Bf16 => {
-                        let (a, b) = (Operand::new(&a[i * len..], block, k, 1), Operand::new(&b, n, k, 1));
-                        bf16::product(y, a.whole(), b.whole(), Store::Set);
+                let y = Out::panels(y, block, n);
+                match ready {
+                    Ready::F32(w) => fp32::product(y, Panels::new(&x[i * block * k..], block, k), w, Store::Set),
+                    Ready::Bf16(w, _) => {
+                        let a = Operand::new(&packed[i * len..], block, k, 1);
+                        bf16::product(y, a.whole(), w.whole(), Store::Set);
                     }
                 }
             });

@@ -1,18 +1,21 @@
 //! Multi-head attention, forward and backward, each (sequence, head) by itself.
 //!
-//! Scores exist only as a tile of `QUERIES` rows per thread; the backward pass computes them again from the kept
-//! log-sum-exp of each row. Under a causal mask, keys behind a tile's last row are never touched.
+//! A head's queries, keys and values are gathered into panels of their own. Scores exist only as a tile of `QUERIES` rows
+//! per thread; the backward pass computes them again from the kept log-sum-exp of each row. Under a causal mask, keys
+//! behind a tile's last row are never touched.
 #![allow(unsafe_code)]
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::blocks::{Out, with_scratch};
-use super::cross_entropy::exponentials;
-use super::linear::{Precision, product};
+use super::blocks::with_scratch;
+use super::cross_entropy::{GROUP, exponentials, multiply};
+use super::heads::{Part, Wide, gather};
+use super::linear::{Precision, product, product_of_transposed};
 use super::math::exp;
-use super::matmul::{Store, View};
-use super::simd::{lane_sum, vectorised};
-use super::transpose;
+use super::panels::{Blocked, Out, Panels, Store, padded, transposed};
+use super::simd::{LANES, sum, vectorised};
 
 /// Rows of scores that exist at a time.
 const QUERIES: usize = 64;
@@ -30,6 +33,8 @@ pub struct Shape {
     pub causal: bool,
     /// What products are computed in.
     pub precision: Precision,
+    /// Rows of a block of the buffers.
+    pub block: usize,
 }
 
 impl Shape {
@@ -42,144 +47,199 @@ impl Shape {
     }
 
     /// Rows `first..last` of queries see keys `0..keys`.
-    fn tiles(self) -> impl DoubleEndedIterator<Item = (usize, usize, usize)> {
+    fn tiles(self) -> impl DoubleEndedIterator<Item = (Range<usize>, usize)> {
         let (t, causal) = (self.context, self.causal);
         (0..t.div_ceil(QUERIES)).map(move |i| {
             let (first, last) = (i * QUERIES, ((i + 1) * QUERIES).min(t));
-            (first, last, if causal { last } else { t })
+            (first..last, if causal { last } else { t })
         })
     }
 
-    /// Rows `first..last` of query (0), key (1) or value (2) of one head, in one sequence's rows of `q | k | v`.
-    fn part(self, qkv: &[f32], part: usize, head: usize, first: usize, last: usize) -> View<'_> {
-        let (d, c) = (self.head_width(), self.width);
-        View::strided(&qkv[first * 3 * c + part * c + head * d..], last - first, d, 3 * c)
+    /// Rows of keys that the first query of a tile sees, and by how many more each next one does.
+    fn seen(self, queries: &Range<usize>, keys: usize) -> (usize, usize) {
+        if self.causal { (queries.start + 1, 1) } else { (keys, 0) }
     }
 
-    /// The transpose of one head's keys (1) or values (2) // y (d, T)
-    fn transpose(self, y: &mut [f32], qkv: &[f32], part: usize, head: usize) {
-        let (d, c) = (self.head_width(), self.width);
-        transpose::small(y, &qkv[part * c + head * d..], self.context, d, 3 * c);
+    /// A buffer of `parts` times C columns, of as many rows as `elements` make.
+    fn buffer(self, elements: usize, parts: usize) -> Blocked {
+        let width = parts * self.width;
+        Blocked { rows: elements / padded(width), block: self.block, width }
+    }
+
+    /// One head of one sequence, in part `part` of C columns.
+    fn head(self, index: usize, part: usize) -> Part {
+        let (sequence, head) = (index / self.heads, index % self.heads);
+        let first = sequence * self.context;
+        let d = self.head_width();
+        Part { rows: first..first + self.context, first: part * self.width + head * d, width: d }
+    }
+
+    /// Elements of a head's panels (T, d), of their transpose (d, T), and of a tile of scores.
+    fn lengths(self) -> [usize; 3] {
+        let (t, d) = (self.context, self.head_width());
+        [t * padded(d), d * padded(t), QUERIES.min(t) * padded(t)]
     }
 }
 
-vectorised! {
-    /// Softmax of each row's first entries times `scale`, zeros behind: row i sees `seen + i * step` of `keys`. // scores
-    /// (m, keys), lse (m)
-    fn softmax(scores: &mut [f32], lse: &mut [f32], keys: usize, seen: usize, step: usize, scale: f32) {
-        for (i, (row, lse)) in scores.chunks_exact_mut(keys).zip(lse).enumerate() {
-            let (row, hidden) = row.split_at_mut(seen + i * step);
-            row.iter_mut().for_each(|s| *s *= scale);
-            let (highest, sum) = exponentials(row);
-            let inverse = 1.0 / sum;
-            row.iter_mut().for_each(|s| *s *= inverse);
-            hidden.fill(0.0);
-            *lse = highest + sum.ln();
+/// Cuts a buffer into pieces.
+fn cut<const N: usize>(mut buffer: &mut [f32], lengths: [usize; N]) -> [&mut [f32]; N] {
+    lengths.map(|length| {
+        let (piece, rest) = std::mem::take(&mut buffer).split_at_mut(length);
+        buffer = rest;
+        piece
+    })
+}
+
+/// Sets what row i doesn't see, behind `seen + i * step` keys, to `value` // x (m, keys) panels
+#[inline(always)]
+fn hide(x: &mut [f32], m: usize, seen: usize, step: usize, value: f32) {
+    for (t, panel) in x.chunks_exact_mut(m * LANES).enumerate() {
+        // Rows from here on see all of the panel.
+        let rows = match ((t + 1) * LANES).saturating_sub(seen) {
+            0 => 0,
+            short if step == 0 => m.max(short),
+            short => short.min(m),
+        };
+        for (i, row) in panel.as_chunks_mut::<LANES>().0.iter_mut().enumerate().take(rows) {
+            row[(seen + i * step).saturating_sub(t * LANES).min(LANES)..].fill(value);
         }
     }
 }
 
 vectorised! {
-    /// Probabilities from scores, and from their gradients those of the products q k^T, `scale p (dp - delta)`. // p, ds
-    /// (m, keys)
-    fn backward_of_softmax(
-        p: &mut [f32],
-        ds: &mut [f32],
-        lse: &[f32],
-        delta: &[f32],
-        keys: usize,
-        seen: usize,
-        step: usize,
-        scale: f32,
-    ) {
-        let rows = p.chunks_exact_mut(keys).zip(ds.chunks_exact_mut(keys)).zip(lse).zip(delta);
-        for (i, (((p, ds), lse), delta)) in rows.enumerate() {
-            let seen = seen + i * step;
-            for (p, ds) in p[..seen].iter_mut().zip(&mut ds[..seen]) {
-                *p = exp(p.mul_add(scale, -lse));
-                *ds = scale * *p * (*ds - delta);
+    /// Softmax of what each row sees, zeros behind: row i sees `seen + i * step` keys. // scores (m, keys) panels, lse (m)
+    fn softmax(scores: &mut [f32], lse: &mut [f32], seen: usize, step: usize) {
+        let m = lse.len();
+        hide(scores, m, seen, step, f32::NEG_INFINITY);
+        for first in (0..m).step_by(GROUP) {
+            let rows = GROUP.min(m - first);
+            let stats = exponentials(scores, m, first, rows);
+            multiply(scores, m, first, &stats.map(|(_, sum)| 1.0 / sum)[..rows]);
+            for (lse, (highest, sum)) in lse[first..].iter_mut().zip(stats) {
+                *lse = highest + sum.ln();
             }
-            p[seen..].fill(0.0);
-            ds[seen..].fill(0.0);
         }
+        hide(scores, m, seen, step, 0.0);
     }
 }
 
 vectorised! {
-    /// `delta[i] = dy[i] . y[i]` of one head // rows of C, of which `d` from `first` on count
-    fn row_dots(delta: &mut [f32], dy: &[f32], y: &[f32], width: usize, first: usize, d: usize) {
-        for ((delta, dy), y) in delta.iter_mut().zip(dy.chunks(width)).zip(y.chunks(width)) {
-            let (dy, y) = (&dy[first..first + d], &y[first..first + d]);
-            *delta = lane_sum(d, |j| dy[j] * y[j]);
+    /// Probabilities from scores, and from their gradients those of the scores, `p (dp - delta)`. // p, ds (m, keys) panels
+    fn backward_of_softmax(p: &mut [f32], ds: &mut [f32], lse: &[f32], delta: &[f32], seen: usize, step: usize) {
+        let m = lse.len();
+        for (p, ds) in p.chunks_exact_mut(m * LANES).zip(ds.chunks_exact_mut(m * LANES)) {
+            let rows = p.as_chunks_mut::<LANES>().0.iter_mut().zip(ds.as_chunks_mut::<LANES>().0);
+            for (((p, ds), lse), delta) in rows.zip(lse).zip(delta) {
+                for (p, ds) in p.iter_mut().zip(ds) {
+                    *p = exp(*p - lse);
+                    *ds = *p * (*ds - delta);
+                }
+            }
+        }
+        hide(p, m, seen, step, 0.0);
+        hide(ds, m, seen, step, 0.0);
+    }
+}
+
+vectorised! {
+    /// `delta[i] = dy[i] . y[i]` // dy, y (m, d)
+    fn row_dots(delta: &mut [f32], dy: Panels<'_>, y: Panels<'_>) {
+        let (_, d) = y.shape();
+        for (i, delta) in delta.iter_mut().enumerate() {
+            let mut lanes = [0.0f32; LANES];
+            for t in 0..d.div_ceil(LANES) {
+                let rows = dy.panel(t)[i].iter().zip(&y.panel(t)[i]);
+                for (lane, (dy, y)) in lanes.iter_mut().zip(rows).take(d - t * LANES) {
+                    *lane += dy * y;
+                }
+            }
+            *delta = sum(lanes);
         }
     }
 }
 
 /// `y = softmax(q k^T / sqrt(d)) v` // y (B, T, C), lse (B, H, T), qkv (B, T, 3C)
 pub fn forward(shape: Shape, y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
-    let Shape { context: t, width: c, heads, causal, precision } = shape;
-    let (d, scale) = (shape.head_width(), shape.scale());
-    let y = Out::new(y, qkv.len() / (3 * c), c, c);
+    let Shape { context: t, precision, .. } = shape;
+    let d = shape.head_width();
+    let all = shape.buffer(qkv.len(), 3);
+    let y = Wide::new(y, Blocked { width: shape.width, ..all });
     lse.par_chunks_mut(t).enumerate().with_max_len(1).for_each(|(index, lse)| {
-        let (sequence, head) = (index / heads, index % heads);
-        let qkv = &qkv[sequence * t * 3 * c..][..t * 3 * c];
+        let [head, turned, tile] = shape.lengths();
         with_scratch(|scratch| {
-            let ([scores, k_t, _], pairs) = scratch.take([QUERIES.min(t) * t, d * t, 0]);
-            shape.transpose(k_t, qkv, 1, head);
-            for (first, last, keys) in shape.tiles() {
-                let (q, k_t) = (shape.part(qkv, 0, head, first, last), View::strided(k_t, d, keys, t));
-                let (rows, scores) = (last - first, &mut scores[..(last - first) * keys]);
-                product(precision, Out::new(scores, rows, keys, keys), q, k_t, pairs, Store::Set);
-                let (seen, step) = if causal { (first + 1, 1) } else { (keys, 0) };
-                softmax(scores, &mut lse[first..last], keys, seen, step, scale);
-                // SAFETY: these rows and columns belong to this sequence, head and tile alone.
-                let out = unsafe { y.part(sequence * t + first..sequence * t + last, head * d..(head + 1) * d) };
-                let (p, v) = (View::new(scores, rows, keys), shape.part(qkv, 2, head, 0, keys));
-                product(precision, out, p, v, pairs, Store::Set);
+            let ([buffer, ..], pairs) = scratch.take([4 * head + turned + tile, 0, 0]);
+            let [q, k, v, out, k_t, scores] = cut(buffer, [head, head, head, head, turned, tile]);
+            gather(q, qkv, all, shape.head(index, 0), shape.scale());
+            gather(k, qkv, all, shape.head(index, 1), 1.0);
+            gather(v, qkv, all, shape.head(index, 2), 1.0);
+            transposed(k_t, Panels::new(k, t, d));
+            let [q, v] = [&*q, &*v].map(|x| Panels::new(x, t, d));
+            let k_t = Panels::new(k_t, d, t);
+            let result = Out::panels(out, t, d);
+            for (queries, keys) in shape.tiles() {
+                let rows = queries.len();
+                let scores = &mut scores[..rows * padded(keys)];
+                let (q, k_t, v) = (q.rows(queries.clone()), k_t.columns(0..keys), v.rows(0..keys));
+                product(precision, Out::panels(scores, rows, keys), q, k_t, pairs, Store::Set);
+                let (seen, step) = shape.seen(&queries, keys);
+                softmax(scores, &mut lse[queries.clone()], seen, step);
+                // SAFETY: one part at a time.
+                let result = unsafe { result.part(queries, 0..d) };
+                product(precision, result, Panels::new(scores, rows, keys), v, pairs, Store::Set);
             }
+            // SAFETY: this head's columns of this sequence's rows are written here alone.
+            unsafe { y.scatter(shape.head(index, 0), out, 1.0) };
         });
     });
 }
 
 /// The gradient of `qkv` // dqkv (B, T, 3C), dy and y (B, T, C), lse (B, H, T)
 pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f32], qkv: &[f32]) {
-    let Shape { context: t, width: c, heads, causal, precision } = shape;
-    let (d, scale) = (shape.head_width(), shape.scale());
-    let dqkv = Out::new(dqkv, qkv.len() / (3 * c), 3 * c, 3 * c);
+    let Shape { context: t, precision, .. } = shape;
+    let d = shape.head_width();
+    let all = shape.buffer(qkv.len(), 3);
+    let narrow = Blocked { width: shape.width, ..all };
+    let dqkv = Wide::new(dqkv, all);
     lse.par_chunks(t).enumerate().with_max_len(1).for_each(|(index, lse)| {
-        let (sequence, head) = (index / heads, index % heads);
-        let qkv = &qkv[sequence * t * 3 * c..][..t * 3 * c];
-        let (dy, y) = (&dy[sequence * t * c..][..t * c], &y[sequence * t * c..][..t * c]);
-        let gradient = |part: usize, first: usize, last: usize| {
-            let at = part * c + head * d;
-            // SAFETY: these columns of these rows belong to this sequence and head alone, which one thread computes; the
-            // three parts are used one after the other.
-            unsafe { dqkv.part(sequence * t + first..sequence * t + last, at..at + d) }
-        };
+        let [head, turned, tile] = shape.lengths();
         with_scratch(|scratch| {
-            let tile = QUERIES.min(t) * t;
-            let ([tiles, transposed, delta], pairs) = scratch.take([2 * tile, 2 * d * t, QUERIES.min(t)]);
-            let ((p, ds), (k_t, v_t)) = (tiles.split_at_mut(tile), transposed.split_at_mut(d * t));
-            shape.transpose(k_t, qkv, 1, head);
-            shape.transpose(v_t, qkv, 2, head);
+            let ([heads, others, delta], pairs) = scratch.take([8 * head, 2 * (turned + tile), QUERIES]);
+            let [q, k, v, dy_own, y_own, dq, dk, dv] = cut(heads, [head; 8]);
+            let [k_t, v_t, p, ds] = cut(others, [turned, turned, tile, tile]);
+            gather(q, qkv, all, shape.head(index, 0), shape.scale());
+            gather(k, qkv, all, shape.head(index, 1), 1.0);
+            gather(v, qkv, all, shape.head(index, 2), 1.0);
+            gather(dy_own, dy, narrow, shape.head(index, 0), 1.0);
+            gather(y_own, y, narrow, shape.head(index, 0), 1.0);
+            let [q, k, v, dy, y] = [&*q, k, v, dy_own, y_own].map(|x| Panels::new(x, t, d));
+            transposed(k_t, k);
+            transposed(v_t, v);
+            let [k_t, v_t] = [&*k_t, v_t].map(|x| Panels::new(x, d, t));
+            let [q_out, k_out, v_out] = [&mut *dq, dk, dv].map(|x| Out::panels(x, t, d));
             // The last tile first: it sees all keys, so it stores what the others add to.
-            for (first, last, keys) in shape.tiles().rev() {
-                let rows = last - first;
-                let (p, ds) = (&mut p[..rows * keys], &mut ds[..rows * keys]);
-                let (q, k) = (shape.part(qkv, 0, head, first, last), shape.part(qkv, 1, head, 0, keys));
-                let [k_t, v_t] = [&*k_t, &*v_t].map(|x| View::strided(x, d, keys, t));
-                let dy_tile = View::strided(&dy[first * c + head * d..], rows, d, c);
-                product(precision, Out::new(p, rows, keys, keys), q, k_t, pairs, Store::Set);
-                product(precision, Out::new(ds, rows, keys, keys), dy_tile, v_t, pairs, Store::Set);
+            for (queries, keys) in shape.tiles().rev() {
+                let rows = queries.len();
+                let (p, ds) = (&mut p[..rows * padded(keys)], &mut ds[..rows * padded(keys)]);
+                let [q, dy, y] = [q, dy, y].map(|x| x.rows(queries.clone()));
+                let [k_t, v_t] = [k_t, v_t].map(|x| x.columns(0..keys));
+                product(precision, Out::panels(p, rows, keys), q, k_t, pairs, Store::Set);
+                product(precision, Out::panels(ds, rows, keys), dy, v_t, pairs, Store::Set);
                 let delta = &mut delta[..rows];
-                row_dots(delta, &dy[first * c..], &y[first * c..], c, head * d, d);
-                let (seen, step) = if causal { (first + 1, 1) } else { (keys, 0) };
-                backward_of_softmax(p, ds, &lse[first..last], delta, keys, seen, step, scale);
-                let (p, ds) = (View::new(p, rows, keys), View::new(ds, rows, keys));
-                let store = if last == t { Store::Set } else { Store::Add };
-                product(precision, gradient(0, first, last), ds, k, pairs, Store::Set);
-                product(precision, gradient(1, 0, keys), ds.t(), q, pairs, store);
-                product(precision, gradient(2, 0, keys), p.t(), dy_tile, pairs, store);
+                row_dots(delta, dy, y);
+                let (seen, step) = shape.seen(&queries, keys);
+                backward_of_softmax(p, ds, &lse[queries.clone()], delta, seen, step);
+                let [p, ds] = [&*p, ds].map(|x| Panels::new(x, rows, keys));
+                let store = if queries.end == t { Store::Set } else { Store::Add };
+                // SAFETY: of each result, one part at a time.
+                let (dq, dk, dv) =
+                    unsafe { (q_out.part(queries, 0..d), k_out.part(0..keys, 0..d), v_out.part(0..keys, 0..d)) };
+                product(precision, dq, ds, k.rows(0..keys), pairs, Store::Set);
+                product_of_transposed(precision, dk, ds, q, pairs, store);
+                product_of_transposed(precision, dv, p, dy, pairs, store);
+            }
+            for (index_of, (gradient, factor)) in [(dq, shape.scale()), (dk, 1.0), (dv, 1.0)].into_iter().enumerate() {
+                // SAFETY: this head's columns of this sequence's rows are written here alone.
+                unsafe { dqkv.scatter(shape.head(index, index_of), gradient, factor) };
             }
         });
     });

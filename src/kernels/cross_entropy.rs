@@ -1,50 +1,86 @@
-//! Softmax cross entropy of rows of logits.
+//! Softmax cross entropy of rows of logits, and the exponentials that attention shares.
 
 use super::math::exp;
 use super::simd::{LANES, sum, vectorised};
 
+/// Rows that are worked on together.
+pub(super) const GROUP: usize = 16;
+
 vectorised! {
     /// `-ln softmax(logits)[target]` of each row; the logits become their gradient times `scale` if one is given //
-    /// losses (P), logits (P, V), targets (P)
+    /// losses (m), logits (m, V) panels, targets (m)
     pub fn rows(losses: &mut [f32], logits: &mut [f32], targets: &[usize], vocabulary: usize, scale: Option<f32>) {
-        for ((loss, logits), &target) in losses.iter_mut().zip(logits.chunks_exact_mut(vocabulary)).zip(targets) {
-            let of_target = logits[target];
-            let (highest, sum) = exponentials(logits);
-            *loss = highest - of_target + sum.ln();
+        let m = losses.len();
+        if !vocabulary.is_multiple_of(LANES) {
+            // What stands behind the last column takes no part.
+            let last = &mut logits[vocabulary / LANES * m * LANES..];
+            for row in last.as_chunks_mut::<LANES>().0 {
+                row[vocabulary % LANES..].fill(f32::NEG_INFINITY);
+            }
+        }
+        let at = |i: usize, target: usize| (target / LANES * m + i) * LANES + target % LANES;
+        for first in (0..m).step_by(GROUP) {
+            let rows = GROUP.min(m - first);
+            let (losses, targets) = (&mut losses[first..first + rows], &targets[first..first + rows]);
+            for (i, (loss, &target)) in losses.iter_mut().zip(targets).enumerate() {
+                *loss = -logits[at(first + i, target)];
+            }
+            let stats = exponentials(logits, m, first, rows);
+            for (loss, (highest, sum)) in losses.iter_mut().zip(&stats) {
+                *loss += highest + sum.ln();
+            }
             if let Some(scale) = scale {
-                let factor = scale / sum;
-                logits.iter_mut().for_each(|value| *value *= factor);
-                logits[target] -= scale;
+                let factors = stats.map(|(_, sum)| scale / sum);
+                multiply(logits, m, first, &factors[..rows]);
+                for (i, &target) in targets.iter().enumerate() {
+                    logits[at(first + i, target)] -= scale;
+                }
             }
         }
     }
 }
 
-/// Replaces each value by `exp(value - highest)`; returns the highest and the sum. NaN anywhere makes the sum NaN.
+/// The parts that `rows` rows from `first` on have in each panel of m rows.
 #[inline(always)]
-pub(super) fn exponentials(row: &mut [f32]) -> (f32, f32) {
-    let mut highest = [f32::NEG_INFINITY; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (h, value) in highest.iter_mut().zip(chunk) {
-            *h = if *value > *h { *value } else { *h };
+fn parts(x: &mut [f32], m: usize, first: usize, rows: usize) -> impl Iterator<Item = &mut [[f32; LANES]]> {
+    let part = move |panel| -> &mut [[f32; LANES]] {
+        let panel: &mut [f32] = panel;
+        panel[first * LANES..(first + rows) * LANES].as_chunks_mut().0
+    };
+    x.chunks_exact_mut(m * LANES).map(part)
+}
+
+/// Replaces each value of some rows (at most `GROUP`) by `exp(value - highest)`; returns each row's highest and sum. NaN
+/// anywhere makes the sum NaN. // x (m, n) panels, of which all lanes count
+#[inline(always)]
+pub(super) fn exponentials(x: &mut [f32], m: usize, first: usize, rows: usize) -> [(f32, f32); GROUP] {
+    let mut highest = [[f32::NEG_INFINITY; LANES]; GROUP];
+    for part in parts(x, m, first, rows) {
+        for (highest, row) in highest.iter_mut().zip(part) {
+            for (h, value) in highest.iter_mut().zip(row) {
+                *h = if *value > *h { *value } else { *h };
+            }
         }
     }
-    let mut top = f32::NEG_INFINITY;
-    for value in highest.iter().chain(rest) {
-        top = if *value > top { *value } else { top };
-    }
-    let mut sums = [0.0f32; LANES];
-    let (chunks, rest) = row.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            *value = exp(*value - top);
-            *sum += *value;
+    let tops = highest.map(|lanes| lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a }));
+    let mut sums = [[0.0f32; LANES]; GROUP];
+    for part in parts(x, m, first, rows) {
+        for ((sum, top), row) in sums.iter_mut().zip(&tops).zip(part) {
+            for (sum, value) in sum.iter_mut().zip(row) {
+                *value = exp(*value - top);
+                *sum += *value;
+            }
         }
     }
-    for (sum, value) in sums.iter_mut().zip(rest) {
-        *value = exp(*value - top);
-        *sum += *value;
+    std::array::from_fn(|i| (tops[i], sum(sums[i])))
+}
+
+/// Multiplies each of some rows by a factor // x (m, n) panels
+#[inline(always)]
+pub(super) fn multiply(x: &mut [f32], m: usize, first: usize, factors: &[f32]) {
+    for part in parts(x, m, first, factors.len()) {
+        for (row, factor) in part.iter_mut().zip(factors) {
+            row.iter_mut().for_each(|value| *value *= factor);
+        }
     }
-    (top, sum(sums))
 }

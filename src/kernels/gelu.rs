@@ -5,7 +5,7 @@
 use std::f32::consts::FRAC_1_SQRT_2;
 
 use super::math::{erf, exp, sigmoid};
-use super::simd::vectorised;
+use super::simd::{LANES, vectorised};
 
 /// Which GELU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ const CUBIC: f32 = 0.044_715;
 /// `2 sqrt(2/pi)`: `0.5 (1 + tanh z) = sigmoid(2 z)`.
 const SLOPE: f32 = 1.595_769;
 
-/// `y = gelu(x + bias)` and, unless it is empty, `slope` its derivative, element by element // y, slope, x (m, n), bias (n)
+/// `y = gelu(x + bias)` and, unless it is empty, `slope` its derivative, element by element // y, slope, x (m, n) panels, bias (n)
 ///
 /// (The bias is added here rather than before: one pass less over x.)
 pub fn forward(kind: Gelu, y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
@@ -44,14 +44,23 @@ fn cumulative(x: f32) -> f32 {
     0.5 * (1.0 + erf(x * FRAC_1_SQRT_2))
 }
 
+/// The bias of panel `t`; zeros behind the last.
+#[inline(always)]
+fn lanes(bias: &[f32], t: usize) -> [f32; LANES] {
+    std::array::from_fn(|lane| bias.get(t * LANES + lane).copied().unwrap_or(0.0))
+}
+
 /// `y = x share(x)`, with the bias on x.
 #[inline(always)]
 fn values(y: &mut [f32], x: &[f32], bias: &[f32], share: impl Fn(f32) -> f32) {
-    let n = bias.len();
-    for (y, x) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
-        for ((y, x), bias) in y.iter_mut().zip(x).zip(bias) {
-            let x = x + bias;
-            *y = x * share(x);
+    let panel = y.len() / bias.len().div_ceil(LANES);
+    for (t, (y, x)) in y.chunks_exact_mut(panel).zip(x.chunks_exact(panel)).enumerate() {
+        let bias = lanes(bias, t);
+        for (y, x) in y.as_chunks_mut::<LANES>().0.iter_mut().zip(x.as_chunks::<LANES>().0) {
+            for ((y, x), bias) in y.iter_mut().zip(x).zip(bias) {
+                let x = x + bias;
+                *y = x * share(x);
+            }
         }
     }
 }
@@ -66,13 +75,18 @@ fn values_and_slopes(
     share: impl Fn(f32) -> f32,
     slope_of: impl Fn(f32, f32) -> f32,
 ) {
-    let n = bias.len();
-    for ((y, slope), x) in y.chunks_exact_mut(n).zip(slope.chunks_exact_mut(n)).zip(x.chunks_exact(n)) {
-        for (((y, slope), x), bias) in y.iter_mut().zip(slope).zip(x).zip(bias) {
-            let x = x + bias;
-            let share = share(x);
-            *y = x * share;
-            *slope = slope_of(x, share);
+    let panel = y.len() / bias.len().div_ceil(LANES);
+    let panels = y.chunks_exact_mut(panel).zip(slope.chunks_exact_mut(panel)).zip(x.chunks_exact(panel));
+    for (t, ((y, slope), x)) in panels.enumerate() {
+        let bias = lanes(bias, t);
+        let (y, slope) = (y.as_chunks_mut::<LANES>().0, slope.as_chunks_mut::<LANES>().0);
+        for ((y, slope), x) in y.iter_mut().zip(slope).zip(x.as_chunks::<LANES>().0) {
+            for (((y, slope), x), bias) in y.iter_mut().zip(slope).zip(x).zip(bias) {
+                let x = x + bias;
+                let share = share(x);
+                *y = x * share;
+                *slope = slope_of(x, share);
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Layer norm over the last dimension, and its backward pass, one block of rows at a time.
+//! Layer norm over the columns, and its backward pass, one block of rows in panels at a time.
 //!
 //! `y = (x - mean) * rstd * gain + shift` with `rstd = 1 / sqrt(var + EPSILON)`.
 
-use super::simd::{lane_sum, vectorised};
+use super::panels::{Panels, padded};
+use super::simd::{LANES, sum, vectorised};
 
 /// Added to the variance (GPT-2's value).
 pub const EPSILON: f32 = 1e-5;
@@ -10,19 +11,60 @@ pub const EPSILON: f32 = 1e-5;
 /// Floats that a row's statistics take: mean and reciprocal deviation.
 pub const STATS: usize = 2;
 
+/// Sums what `f` has for each panel over the columns, in lanes.
+#[inline(always)]
+fn row_sum(width: usize, f: impl Fn(usize) -> [f32; LANES]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let whole = width / LANES;
+    for t in 0..whole {
+        for (acc, value) in lanes.iter_mut().zip(f(t)) {
+            *acc += value;
+        }
+    }
+    if !width.is_multiple_of(LANES) {
+        for (acc, value) in lanes.iter_mut().zip(f(whole)).take(width % LANES) {
+            *acc += value;
+        }
+    }
+    sum(lanes)
+}
+
+/// The sixteen values at `at`.
+#[inline(always)]
+fn sixteen(data: &[f32], at: usize) -> &[f32; LANES] {
+    &data[at..at + LANES].as_chunks().0[0]
+}
+
+/// The sixteen lanes of `values` at panel `t`; zeros behind the last.
+#[inline(always)]
+fn lanes(values: &[f32], t: usize) -> [f32; LANES] {
+    let values = &values[t * LANES..];
+    match values.first_chunk() {
+        Some(all) => *all,
+        None => std::array::from_fn(|lane| values.get(lane).copied().unwrap_or(0.0)),
+    }
+}
+
 vectorised! {
     /// Forward // y, x (m, n), stats (m, STATS), gain, shift (n)
     pub fn forward(y: &mut [f32], stats: &mut [f32], x: &[f32], gain: &[f32], shift: &[f32]) {
         let n = gain.len();
-        let shift = &shift[..n];
-        for ((y, stat), x) in y.chunks_exact_mut(n).zip(stats.chunks_exact_mut(STATS)).zip(x.chunks_exact(n)) {
-            let mean = lane_sum(n, |j| x[j]) / n as f32;
-            let variance = lane_sum(n, |j| (x[j] - mean) * (x[j] - mean)) / n as f32;
-            let rstd = 1.0 / (variance + EPSILON).sqrt();
-            stat[0] = mean;
-            stat[1] = rstd;
-            for j in 0..n {
-                y[j] = ((x[j] - mean) * rstd).mul_add(gain[j], shift[j]);
+        let x = Panels::filling(x, n);
+        let (m, _) = x.shape();
+        let (data, step) = x.layout();
+        let stats = &mut stats.as_chunks_mut::<STATS>().0[..m];
+        for (i, stats) in stats.iter_mut().enumerate() {
+            let row = |t: usize| sixteen(data, i * LANES + t * step);
+            let mean = row_sum(n, |t| *row(t)) / n as f32;
+            let variance = row_sum(n, |t| row(t).map(|x| (x - mean) * (x - mean))) / n as f32;
+            *stats = [mean, 1.0 / (variance + EPSILON).sqrt()];
+        }
+        for (t, y) in y.chunks_exact_mut(m * LANES).enumerate() {
+            let (gain, shift) = (lanes(gain, t), lanes(shift, t));
+            for ((y, x), [mean, rstd]) in y.as_chunks_mut::<LANES>().0.iter_mut().zip(x.panel(t)).zip(&*stats) {
+                for (((y, x), gain), shift) in y.iter_mut().zip(x).zip(gain).zip(shift) {
+                    *y = ((x - mean) * rstd).mul_add(gain, shift);
+                }
             }
         }
     }
@@ -30,7 +72,8 @@ vectorised! {
 
 vectorised! {
     /// Backward: `dx = onto + rstd * (g - mean(g) - xhat * mean(g * xhat))` with `g = dy * gain`; the gradients of gain and
-    /// shift are added to theirs. // dx, dy, x (m, n), stats (m, STATS), onto (m, n) or empty for zeros
+    /// shift are added to theirs. // dx, dy, x (m, n), stats (m, STATS), onto (m,
+    /// n) or empty for zeros
     pub fn backward(
         dx: &mut [f32],
         dgain: &mut [f32],
@@ -42,24 +85,54 @@ vectorised! {
         onto: &[f32],
     ) {
         let n = gain.len();
-        let (dgain, dshift) = (&mut dgain[..n], &mut dshift[..n]);
-        let rows = dx.chunks_exact_mut(n).zip(dy.chunks_exact(n)).zip(x.chunks_exact(n)).zip(stats.chunks_exact(STATS));
-        for (i, (((dx, dy), x), stat)) in rows.enumerate() {
-            let (mean, rstd) = (stat[0], stat[1]);
-            let average = lane_sum(n, |j| dy[j] * gain[j]) / n as f32;
-            let dot = lane_sum(n, |j| dy[j] * gain[j] * ((x[j] - mean) * rstd)) / n as f32;
-            for j in 0..n {
-                let normed = (x[j] - mean) * rstd;
-                dgain[j] = dy[j].mul_add(normed, dgain[j]);
-                dshift[j] += dy[j];
-                dx[j] = rstd * ((-normed).mul_add(dot, dy[j].mul_add(gain[j], -average)));
+        let m = dx.len() / padded(n);
+        let (x, dy) = (Panels::new(x, m, n), Panels::new(dy, m, n));
+        let stats = &stats.as_chunks::<STATS>().0[..m];
+        let ((x_data, step), (dy_data, _)) = (x.layout(), dy.layout());
+        // Rows in groups, so that their means need no memory but the stack's.
+        for first in (0..m).step_by(GROUP) {
+            let rows = GROUP.min(m - first);
+            let mut means = [[0.0f32; 2]; GROUP];
+            for (i, means) in means.iter_mut().enumerate().take(rows) {
+                let at = |t: usize| (first + i) * LANES + t * step;
+                let [mean, rstd] = stats[first + i];
+                let scaled = |t: usize| {
+                    let (dy, gain) = (sixteen(dy_data, at(t)), lanes(gain, t));
+                    std::array::from_fn(|lane| dy[lane] * gain[lane])
+                };
+                let average = row_sum(n, scaled) / n as f32;
+                let dot = row_sum(n, |t| {
+                    let (scaled, x) = (scaled(t), sixteen(x_data, at(t)));
+                    std::array::from_fn(|lane| scaled[lane] * ((x[lane] - mean) * rstd))
+                }) / n as f32;
+                *means = [average, dot];
             }
-            if !onto.is_empty() {
-                let onto = &onto[i * n..][..n];
-                for j in 0..n {
-                    dx[j] += onto[j];
+            for t in 0..n.div_ceil(LANES) {
+                let gains = lanes(gain, t);
+                let (mut dgains, mut dshifts) = ([0.0f32; LANES], [0.0f32; LANES]);
+                let from = t * step + first * LANES;
+                                let dx = dx[from..from + rows * LANES].as_chunks_mut::<LANES>().0;
+                let all = dx.iter_mut().zip(&dy.panel(t)[first..]).zip(&x.panel(t)[first..]).zip(&stats[first..]).zip(&means);
+                for ((((dx, dy), x), [mean, rstd]), [average, dot]) in all {
+                    for lane in 0..LANES {
+                        let normed = (x[lane] - mean) * rstd;
+                        dgains[lane] = dy[lane].mul_add(normed, dgains[lane]);
+                        dshifts[lane] += dy[lane];
+                        dx[lane] = rstd * ((-normed).mul_add(*dot, dy[lane].mul_add(gains[lane], -average)));
+                    }
                 }
+                if !onto.is_empty() {
+                    for (dx, onto) in dx.as_flattened_mut().iter_mut().zip(&onto[from..]) {
+                        *dx += onto;
+                    }
+                }
+                let end = n.min((t + 1) * LANES);
+                dgain[t * LANES..end].iter_mut().zip(dgains).for_each(|(sum, d)| *sum += d);
+                dshift[t * LANES..end].iter_mut().zip(dshifts).for_each(|(sum, d)| *sum += d);
             }
         }
     }
 }
+
+/// Rows whose means the backward pass holds at a time.
+const GROUP: usize = 32;

@@ -1,17 +1,17 @@
 //! The linear layer `y = x W + b` and its backward pass, in either precision, one block of rows at a time.
 //!
-//! In f32 the products read rows and weights as they stand, but for copies of weights that are wanted transposed. In bf16
-//! they read packed copies: of the weight, packed once per pass over a layer ([`Ready`]); of the rows, packed block by
+//! Rows are panels in both precisions. In f32 the products read them as they stand, and weights as a copy in panels, made
+//! once per pass over a layer ([`Ready`]). In bf16 they read packed copies: of the weight; of the rows, packed block by
 //! block into the thread's scratch; and, for the weight's gradient, of both its factors, kept until all rows are done
 //! ([`keep_left`], [`keep_right`]).
 
 pub use crate::config::Precision;
 
-use super::bf16::{self, Layout, Operand, Side};
-use super::blocks::{Out, at_least};
-use super::matmul::{Store, View, matmul};
-use super::simd::vectorised;
-use super::{small, transpose};
+use super::bf16::{self, Depth, Operand, Side, Source};
+use super::buffer::Buffer;
+use super::fp32;
+use super::panels::{self, Onto, Out, Panels, Store, padded};
+use super::simd::{LANES, vectorised};
 
 /// Pairs of bf16 that an operand takes in a precision; 0 in f32, where nothing is packed.
 pub fn packed_len(precision: Precision, outer: usize, depth: usize) -> usize {
@@ -22,16 +22,16 @@ pub fn packed_len(precision: Precision, outer: usize, depth: usize) -> usize {
 #[derive(Default)]
 pub struct Copy {
     /// bf16: packed.
-    packed: Vec<u32>,
-    /// f32: transposed.
-    rows: Vec<f32>,
+    packed: Buffer<u32>,
+    /// f32: panels.
+    panels: Buffer<f32>,
 }
 
 /// A matrix that rows are multiplied with.
 #[derive(Clone, Copy)]
 pub enum Ready<'a> {
-    /// As it stands, or a transposed copy.
-    F32(View<'a>),
+    /// Panels.
+    F32(Panels<'a>),
     /// Packed.
     Bf16(Operand<'a>, usize),
 }
@@ -40,8 +40,12 @@ impl<'a> Ready<'a> {
     /// The (k, n) matrix.
     pub fn new(precision: Precision, copy: &'a mut Copy, weight: &'a [f32], k: usize, n: usize) -> Self {
         match precision {
-            Precision::F32 => Self::F32(View::new(weight, k, n)),
-            Precision::Bf16 => Self::pack(copy, weight, Layout::Columns, n, k, n),
+            Precision::F32 => {
+                let y = copy.panels.fit(k * padded(n));
+                panels::from_rows(y, weight, n);
+                Self::F32(Panels::new(y, k, n))
+            }
+            Precision::Bf16 => Self::pack(copy, Depth::Rows, Source::rows(weight, k, n, n), k, n),
         }
     }
 
@@ -49,84 +53,92 @@ impl<'a> Ready<'a> {
     pub fn transposed(precision: Precision, copy: &'a mut Copy, weight: &'a [f32], k: usize, n: usize) -> Self {
         match precision {
             Precision::F32 => {
-                let rows = at_least(&mut copy.rows, k * n);
-                transpose::matrix(rows, weight, n);
-                Self::F32(View::new(rows, n, k))
+                let y = copy.panels.fit(n * padded(k));
+                panels::from_transposed_rows(y, weight, n);
+                Self::F32(Panels::new(y, n, k))
             }
-            Precision::Bf16 => Self::pack(copy, weight, Layout::Rows, n, n, k),
+            Precision::Bf16 => Self::pack(copy, Depth::Columns, Source::rows(weight, k, n, n), n, k),
         }
     }
 
-    fn pack(copy: &'a mut Copy, data: &[f32], layout: Layout, stride: usize, depth: usize, outer: usize) -> Self {
-        let packed = at_least(&mut copy.packed, bf16::packed_len(outer, depth));
-        bf16::pack(packed, Side::Right, layout, data, stride, outer, depth, depth);
+    fn pack(copy: &'a mut Copy, along: Depth, source: Source<'_>, depth: usize, outer: usize) -> Self {
+        let packed = copy.packed.fit(bf16::packed_len(outer, depth));
+        bf16::pack(packed, Side::Right, along, source, depth);
         Self::Bf16(Operand::new(packed, outer, depth, 1), depth)
     }
 
-    /// `y = x W (+ y)`, by the calling thread // y (m, n), x (m, k)
-    pub fn multiply(&self, y: &mut [f32], x: &[f32], scratch: &mut Vec<u32>, store: Store) {
+    /// `y = x W + onto`, by the calling thread // y (m, n), x (m, k)
+    pub fn multiply<'b>(&self, y: &mut [f32], x: Panels<'_>, scratch: &mut Buffer<u32>, onto: impl Into<Onto<'b>>) {
+        let (m, k) = x.shape();
         match *self {
-            Self::F32(weight) => {
-                let (k, n) = weight.shape();
-                let m = x.len() / k;
-                matmul(Out::new(y, m, n, n), View::new(x, m, k), weight, store);
-            }
-            Self::Bf16(weight, k) => {
-                let m = x.len() / k;
-                let n = y.len() / m;
-                let packed = at_least(scratch, bf16::packed_len(m, k));
-                bf16::pack(packed, Side::Left, Layout::Rows, x, k, m, k, k);
-                bf16::product(Out::new(y, m, n, n), Operand::new(packed, m, k, 1).whole(), weight.whole(), store);
+            Self::F32(weight) => fp32::product(Out::panels(y, m, weight.shape().1), x, weight, onto),
+            Self::Bf16(weight, depth) => {
+                assert_eq!(k, depth, "inner dimensions of a product");
+                let packed = scratch.fit(bf16::packed_len(m, k));
+                bf16::pack(packed, Side::Left, Depth::Columns, x, k);
+                let rows = Operand::new(packed, m, k, 1).whole();
+                bf16::product(Out::panels(y, m, weight.outer()), rows, weight.whole(), onto);
             }
         }
     }
 }
 
-/// `c = a b (+ c)` of two small matrices, by the calling thread; in f32, rows of `b` must be contiguous // (m, n) = (m, k)
-/// (k, n)
-pub fn product(precision: Precision, c: Out<'_>, a: View<'_>, b: View<'_>, scratch: &mut Vec<u32>, store: Store) {
-    if precision == Precision::F32 {
-        return small::product(c, a, b, store);
+/// `c = a b (+ c)` of two small matrices, by the calling thread // (m, n) = (m, k) (k, n)
+pub fn product(precision: Precision, c: Out<'_>, a: Panels<'_>, b: Panels<'_>, scratch: &mut Buffer<u32>, store: Store) {
+    match precision {
+        Precision::F32 => fp32::product(c, a, b, store),
+        Precision::Bf16 => pack_both(c, a, Depth::Columns, b, scratch, store),
     }
-    let ((m, k), (_, n)) = (a.shape(), b.shape());
+}
+
+/// `c = a^T b (+ c)`, as [`product`] // (m, n) = (k, m)^T (k, n)
+pub fn product_of_transposed(
+    precision: Precision,
+    c: Out<'_>,
+    a: Panels<'_>,
+    b: Panels<'_>,
+    scratch: &mut Buffer<u32>,
+    store: Store,
+) {
+    match precision {
+        Precision::F32 => fp32::product_of_transposed(c, a, b, store),
+        Precision::Bf16 => pack_both(c, a, Depth::Rows, b, scratch, store),
+    }
+}
+
+fn pack_both(c: Out<'_>, a: Panels<'_>, along: Depth, b: Panels<'_>, scratch: &mut Buffer<u32>, store: Store) {
+    let (k, n) = b.shape();
+    let m = if along == Depth::Rows { a.shape().1 } else { a.shape().0 };
     let (left, right) = (bf16::packed_len(m, k), bf16::packed_len(n, k));
-    let (left, right) = at_least(scratch, left + right).split_at_mut(left);
-    let (data, stride, is_rows) = a.layout();
-    bf16::pack(left, Side::Left, if is_rows { Layout::Rows } else { Layout::Columns }, data, stride, m, k, k);
-    let (data, stride, is_rows) = b.layout();
-    bf16::pack(right, Side::Right, if is_rows { Layout::Columns } else { Layout::Rows }, data, stride, n, k, k);
+    let (left, right) = scratch.fit(left + right).split_at_mut(left);
+    bf16::pack(left, Side::Left, along, a, k);
+    bf16::pack(right, Side::Right, Depth::Rows, b, k);
     bf16::product(c, Operand::new(left, m, k, 1).whole(), Operand::new(right, n, k, 1).whole(), store);
 }
 
 /// `y = x W + b`, plus `residual` unless it is empty, by the calling thread // y (m, n), x (m, k), b (n), residual (m, n)
-pub fn forward(y: &mut [f32], x: &[f32], weight: Ready<'_>, bias: &[f32], residual: &[f32], scratch: &mut Vec<u32>) {
-    // The product is added onto bias and residual: one pass less over y.
-    if residual.is_empty() {
-        y.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
-    } else {
-        bias_and_residual(y, bias, residual);
-    }
-    weight.multiply(y, x, scratch, Store::Add);
-}
-
-vectorised! {
-    fn bias_and_residual(y: &mut [f32], bias: &[f32], residual: &[f32]) {
-        let n = bias.len();
-        for (y, residual) in y.chunks_exact_mut(n).zip(residual.chunks_exact(n)) {
-            for ((y, b), r) in y.iter_mut().zip(bias).zip(residual) {
-                *y = b + r;
-            }
-        }
-    }
+pub fn forward(
+    y: &mut [f32],
+    x: Panels<'_>,
+    weight: Ready<'_>,
+    bias: &[f32],
+    residual: &[f32],
+    scratch: &mut Buffer<u32>,
+) {
+    weight.multiply(y, x, scratch, Onto { store: Store::Set, bias, residual });
 }
 
 vectorised! {
     /// `sums[j] += sum over rows i of y[i, j]`, rows in order // sums (n), y (m, n)
-    pub fn add_column_sums(sums: &mut [f32], y: &[f32]) {
-        for row in y.chunks_exact(sums.len()) {
-            for (sum, y) in sums.iter_mut().zip(row) {
-                *sum += y;
+    pub fn add_column_sums(sums: &mut [f32], y: Panels<'_>) {
+        for (t, sums) in sums.chunks_mut(LANES).enumerate() {
+            let mut lanes = [0.0f32; LANES];
+            for row in y.panel(t) {
+                for (lane, y) in lanes.iter_mut().zip(row) {
+                    *lane += y;
+                }
             }
+            sums.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += lane);
         }
     }
 }
@@ -142,22 +154,22 @@ vectorised! {
 
 /// Keeps a block of rows as a part of the left factor of a weight's gradient, `left^T right`: rows become depth, padded to
 /// `block` of them. Does nothing if nothing is to be kept (an empty `kept`). // rows (up to block, width)
-pub fn keep_left(kept: &mut [u32], rows: &[f32], width: usize, block: usize) {
-    keep(kept, Side::Left, rows, width, block);
+pub fn keep_left(kept: &mut [u32], rows: Panels<'_>, block: usize) {
+    keep(kept, Side::Left, rows, block);
 }
 
 /// As [`keep_left`], of the right factor.
-pub fn keep_right(kept: &mut [u32], rows: &[f32], width: usize, block: usize) {
-    keep(kept, Side::Right, rows, width, block);
+pub fn keep_right(kept: &mut [u32], rows: Panels<'_>, block: usize) {
+    keep(kept, Side::Right, rows, block);
 }
 
-fn keep(kept: &mut [u32], side: Side, rows: &[f32], width: usize, block: usize) {
+fn keep(kept: &mut [u32], side: Side, rows: Panels<'_>, block: usize) {
     if !kept.is_empty() {
-        bf16::pack(kept, side, Layout::Columns, rows, width, width, rows.len() / width, block);
+        bf16::pack(kept, side, Depth::Rows, rows, block);
     }
 }
 
-/// One factor of a weight's gradient: all rows as they stand, or packed block by block.
+/// One factor of a weight's gradient: all rows in blocks of panels, or packed block by block.
 #[derive(Clone, Copy)]
 pub struct Factor<'a> {
     /// Used in f32 // (M, width)
@@ -168,8 +180,16 @@ pub struct Factor<'a> {
     pub width: usize,
 }
 
+impl<'a> Factor<'a> {
+    /// The block of rows that begins at row `first`, in f32.
+    fn block(&self, rows: usize, block: usize, first: usize) -> Panels<'a> {
+        let rows = (rows - first).min(block);
+        Panels::new(&self.rows[first * padded(self.width)..], rows, self.width)
+    }
+}
+
 /// Rows and columns of a weight's gradient that one thread computes at a time.
-const TILE: [usize; 2] = [256, 512];
+const TILE: usize = 256;
 
 /// `dw = left^T right (+ dw)` // dw (k, n), left (M, k), right (M, n)
 pub struct WeightGradient<'a> {
@@ -182,34 +202,36 @@ pub struct WeightGradient<'a> {
 impl<'a> WeightGradient<'a> {
     /// The gradient that is to be stored in or added to `dw`.
     pub fn new(dw: &'a mut [f32], left: Factor<'a>, right: Factor<'a>, store: Store) -> Self {
-        Self { dw: Out::new(dw, left.width, right.width, right.width), left, right, store }
+        Self { dw: Out::rows(dw, left.width, right.width, right.width), left, right, store }
     }
 
-    /// In how many tiles it is computed.
+    /// In how many tiles it is computed, down and across.
     fn tiles(&self) -> [usize; 2] {
-        [self.left.width.div_ceil(TILE[0]), self.right.width.div_ceil(TILE[1])]
+        [&self.left, &self.right].map(|factor| factor.width.div_ceil(TILE))
     }
 
     /// Computes tile `index` of M rows' gradient.
     #[allow(unsafe_code)]
     fn tile(&self, precision: Precision, rows: usize, block: usize, index: usize) {
         let [_, across] = self.tiles();
-        let range = |i: usize, size: usize, width: usize| i * size..((i + 1) * size).min(width);
-        let (k, n) =
-            (range(index / across, TILE[0], self.left.width), range(index % across, TILE[1], self.right.width));
+        let range = |i: usize, width: usize| i * TILE..((i + 1) * TILE).min(width);
+        let (k, n) = (range(index / across, self.left.width), range(index % across, self.right.width));
         // SAFETY: tiles of different index don't overlap, and each is computed once.
-        let out = unsafe { self.dw.part(k.clone(), n.clone()) };
+        let part = || unsafe { self.dw.part(k.clone(), n.clone()) };
         match precision {
             Precision::F32 => {
-                let left = View::strided(&self.left.rows[k.start..], rows, k.len(), self.left.width);
-                let right = View::strided(&self.right.rows[n.start..], rows, n.len(), self.right.width);
-                matmul(out, left.t(), right, self.store);
+                for first in (0..rows).step_by(block) {
+                    let left = self.left.block(rows, block, first).columns(k.clone());
+                    let right = self.right.block(rows, block, first).columns(n.clone());
+                    let store = if first == 0 { self.store } else { Store::Add };
+                    fp32::product_of_transposed(part(), left, right, store);
+                }
             }
             Precision::Bf16 => {
                 let segments = rows.div_ceil(block);
                 let left = Operand::new(self.left.packed, self.left.width, block, segments).part(k.start, k.len());
                 let right = Operand::new(self.right.packed, self.right.width, block, segments).part(n.start, n.len());
-                bf16::product(out, left, right, self.store);
+                bf16::product(part(), left, right, self.store);
             }
         }
     }

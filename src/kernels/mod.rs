@@ -1,6 +1,7 @@
 //! The kernels: the few numerical operations that the fast engine is written over, forward and backward.
 //!
-//! Plain functions over slices of `f32`, row-major, shapes in their docs. Work is split over fixed-size blocks and
+//! Plain functions over slices of `f32`, shapes in their docs: activations in panels (`panels`), parameters and their
+//! gradients row-major. Work is split over fixed-size blocks and
 //! reductions run in block order, so that no result depends on the number of threads. They run in the rayon pool they are
 //! called from. Nothing here knows a parameter's name, a layer path or the model's structure.
 
@@ -8,15 +9,17 @@ pub mod adamw;
 pub mod attention;
 pub mod bf16;
 pub mod blocks;
+pub mod buffer;
 pub mod cross_entropy;
 pub mod embedding;
+pub mod fp32;
 pub mod gelu;
+pub mod heads;
 pub mod layer_norm;
 pub mod linear;
 pub mod math;
-pub mod matmul;
+pub mod panels;
 pub mod simd;
-pub mod small;
 pub mod transpose;
 
 /// Elements per block of the optimizer and of sums of squares.

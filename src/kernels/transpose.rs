@@ -1,7 +1,5 @@
-//! Transposition of matrices, in tiles of 16 x 16 that AVX-512 turns in registers.
+//! Transposition of tiles of 16 x 16, which AVX-512 turns in registers.
 #![allow(unsafe_code)]
-
-use rayon::prelude::*;
 
 use super::simd::{Level, level};
 
@@ -21,35 +19,6 @@ pub fn tile(tile: &mut [u32; TILE]) {
     for i in 0..SIDE {
         for j in 0..i {
             tile.swap(i * SIDE + j, j * SIDE + i);
-        }
-    }
-}
-
-/// `y = x^T`, in the current pool // y (n, m), x (m, n)
-pub fn matrix(y: &mut [f32], x: &[f32], n: usize) {
-    let m = x.len() / n;
-    y.par_chunks_mut(SIDE * m).enumerate().for_each(|(index, y)| strip(y, &x[index * SIDE..], m, n));
-}
-
-/// `y = x^T`, by the calling thread // y (n, m), x (m, n) with rows `stride` apart
-pub fn small(y: &mut [f32], x: &[f32], m: usize, n: usize, stride: usize) {
-    let y = &mut y[..m * n];
-    y.chunks_mut(SIDE * m).enumerate().for_each(|(index, y)| strip(y, &x[index * SIDE..], m, stride));
-}
-
-/// Transposes up to `SIDE` columns // y (columns, m), x (m, columns) with rows `stride` apart
-fn strip(y: &mut [f32], x: &[f32], m: usize, stride: usize) {
-    let columns = y.len() / m;
-    let mut bits = [0; TILE];
-    for i in (0..m).step_by(SIDE) {
-        let rows = SIDE.min(m - i);
-        for (r, bits) in bits.chunks_exact_mut(SIDE).take(rows).enumerate() {
-            let row = &x[(i + r) * stride..][..columns];
-            bits.iter_mut().zip(row).for_each(|(b, x)| *b = x.to_bits());
-        }
-        tile(&mut bits);
-        for (c, bits) in bits.chunks_exact(SIDE).take(columns).enumerate() {
-            y[c * m + i..][..rows].iter_mut().zip(bits).for_each(|(y, b)| *y = f32::from_bits(*b));
         }
     }
 }
@@ -97,15 +66,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tiles_and_matrices_of_any_shape_are_transposed() {
+    fn a_tile_is_transposed() {
         let mut bits: [u32; TILE] = std::array::from_fn(|i| i as u32);
         tile(&mut bits);
         assert!((0..TILE).all(|x| bits[x] as usize == x % SIDE * SIDE + x / SIDE));
-        for (m, n) in [(1, 1), (16, 32), (37, 18), (3, 50)] {
-            let x: Vec<f32> = (0..m * n).map(|i| i as f32).collect();
-            let mut y = vec![-1.0; m * n];
-            matrix(&mut y, &x, n);
-            assert!((0..m * n).all(|i| y[i] == x[i % m * n + i / m]), "({m}, {n})");
-        }
     }
 }

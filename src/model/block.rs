@@ -10,34 +10,35 @@ use super::sums::Sums;
 use crate::config::{Architecture, ModelConfig, Norm};
 use crate::kernels::attention::{self, Shape};
 use crate::kernels::blocks::{Band, for_blocks, with_scratch};
+use crate::kernels::buffer::Buffer;
 use crate::kernels::gelu::{self, Gelu};
 use crate::kernels::layer_norm::{self, STATS};
 use crate::kernels::linear::{self, Copy, Factor, Precision, Ready, WeightGradient, keep_left, keep_right};
-use crate::kernels::matmul::Store;
+use crate::kernels::panels::{Blocked, Panels, Store, padded};
 
 /// The input of a linear layer, kept for its weight's gradient: in f32 as it stands, in bf16 packed.
 #[derive(Default)]
 struct Kept {
-    rows: Vec<f32>,
-    packed: Vec<u32>,
+    rows: Buffer<f32>,
+    packed: Buffer<u32>,
 }
 
 /// What one active layer keeps between its forward and backward pass. M = B*T rows.
 #[derive(Default)]
 pub(super) struct Activations {
     seen_1: Kept,      // pre-norm: ln_1(x) (M, C)
-    stats_1: Vec<f32>, // of whichever norm there is (M, STATS)
-    qkv: Vec<f32>,     // (M, 3C)
-    lse: Vec<f32>,     // (B, H, T)
+    stats_1: Buffer<f32>, // of whichever norm there is (M, STATS)
+    qkv: Buffer<f32>,     // (M, 3C)
+    lse: Buffer<f32>,     // (B, H, T)
     mixed: Kept,       // attention's output before its projection (M, C)
-    sum_1: Vec<f32>,   // post-norm: the sum before the norm (M, C)
-    middle: Vec<f32>,  // attention sub-layer's output (M, C)
+    sum_1: Buffer<f32>,   // post-norm: the sum before the norm (M, C)
+    middle: Buffer<f32>,  // attention sub-layer's output (M, C)
     seen_2: Kept,
-    stats_2: Vec<f32>,
-    slope: Vec<f32>, // of the GELU (M, rC)
+    stats_2: Buffer<f32>,
+    slope: Buffer<f32>, // of the GELU (M, rC)
     act: Kept,       // behind the GELU (M, rC)
-    sum_2: Vec<f32>,
-    out: Vec<f32>, // (M, C)
+    sum_2: Buffer<f32>,
+    out: Buffer<f32>, // (M, C)
 }
 
 /// Buffers shared by all layers.
@@ -45,14 +46,14 @@ pub(super) struct Activations {
 pub(super) struct Scratch {
     /// Copies of the weights of the layer at work.
     weights: [Copy; 4],
-    d_mid: Vec<f32>,   // gradient of the attention sub-layer's output or sum (M, C)
-    d_next: Vec<f32>,  // of the layer's input (M, C)
-    d_mixed: Vec<f32>, // (M, C)
-    d_qkv: Vec<f32>,   // (M, 3C)
-    d_act: Vec<f32>,   // f32: (M, rC)
+    d_mid: Buffer<f32>,   // gradient of the attention sub-layer's output or sum (M, C)
+    d_next: Buffer<f32>,  // of the layer's input (M, C)
+    d_mixed: Buffer<f32>, // (M, C)
+    d_qkv: Buffer<f32>,   // (M, 3C)
+    d_act: Buffer<f32>,   // f32: (M, rC)
     /// bf16: gradients of the outputs of down, up, proj and qkv, packed.
-    packed: [Vec<u32>; 4],
-    sums: Vec<f32>, // of each block (blocks, Sums::total)
+    packed: [Buffer<u32>; 4],
+    sums: Buffer<f32>, // of each block (blocks, Sums::total)
 }
 
 /// The shape of a layer on one batch.
@@ -69,13 +70,14 @@ pub(super) struct Geometry {
 impl Geometry {
     pub fn new(m: &ModelConfig, precision: Precision, sequences: usize, context: usize) -> Self {
         let causal = m.architecture == Architecture::Decoder;
+        let block = crate::kernels::block_rows(sequences * context);
         Self {
-            shape: Shape { context, width: m.width, heads: m.heads, causal, precision },
+            shape: Shape { context, width: m.width, heads: m.heads, causal, precision, block },
             norm: m.norm,
             residual: m.residual,
             inner: m.width * m.mlp_ratio,
             rows: sequences * context,
-            block: crate::kernels::block_rows(sequences * context),
+            block,
         }
     }
 
@@ -83,20 +85,35 @@ impl Geometry {
         self.rows.div_ceil(self.block)
     }
 
-    /// Elements of an (M, C) buffer.
-    pub fn size(&self) -> usize {
-        self.rows * self.shape.width
+    /// Elements of an (M, `width`) buffer.
+    pub fn size(&self, width: usize) -> usize {
+        self.rows * padded(width)
     }
 
-    /// Elements of one block of a buffer of `width` columns, in its last block perhaps fewer.
-    pub fn of<'a, T>(&self, buffer: &'a [T], block: usize, width: usize) -> &'a [T] {
-        let first = (block * self.block * width).min(buffer.len());
-        &buffer[first..(first + self.block * width).min(buffer.len())]
+    /// How an (M, C) buffer stands.
+    pub fn blocked(&self) -> Blocked {
+        Blocked { rows: self.rows, block: self.block, width: self.shape.width }
+    }
+
+    /// One block of a buffer of `width` columns, in its last block perhaps of fewer rows.
+    pub fn of<'a>(&self, buffer: &'a [f32], block: usize, width: usize) -> &'a [f32] {
+        self.of_plain(buffer, block, padded(width))
+    }
+
+    /// As [`Self::of`], of plain rows of `each` elements.
+    pub fn of_plain<'a, T>(&self, buffer: &'a [T], block: usize, each: usize) -> &'a [T] {
+        let first = (block * self.block * each).min(buffer.len());
+        &buffer[first..(first + self.block * each).min(buffer.len())]
     }
 
     /// A buffer of `width` columns as a band.
     pub fn band<'a>(&self, buffer: &'a mut [f32], width: usize) -> Band<'a, f32> {
-        Band::new(buffer, self.block * width)
+        Band::new(buffer, self.block * padded(width))
+    }
+
+    /// Rows' statistics as a band.
+    pub fn stats<'a>(&self, buffer: &'a mut [f32]) -> Band<'a, f32> {
+        Band::new(buffer, self.block * STATS)
     }
 
     /// Pairs of one packed block of `width` columns.
@@ -142,8 +159,8 @@ impl Kept {
     /// Both halves as they must be for `width` columns.
     fn fit(&mut self, g: Geometry, width: usize, is_kept: bool) -> (&mut [f32], &mut [u32]) {
         let is_f32 = g.shape.precision == Precision::F32;
-        let rows = if is_kept && is_f32 { g.rows * width } else { 0 };
-        (fit(&mut self.rows, rows), fit(&mut self.packed, g.kept(width, is_kept)))
+        let rows = if is_kept && is_f32 { g.size(width) } else { 0 };
+        (self.rows.fit(rows), self.packed.fit(g.kept(width, is_kept)))
     }
 }
 
@@ -162,8 +179,8 @@ impl Activations {
     pub fn forward(&mut self, g: Geometry, p: &[Parameter], x: &[f32], s: &mut Scratch, is_kept: bool) {
         let ready = g.ready(p, &mut s.weights, false);
         self.queries(g, p, x, &ready[0], is_kept);
-        let lse = fit(&mut self.lse, g.rows * g.shape.heads);
-        attention::forward(g.shape, fit(&mut self.mixed.rows, g.size()), lse, &self.qkv);
+        let lse = self.lse.fit(g.rows * g.shape.heads);
+        attention::forward(g.shape, self.mixed.rows.fit(g.size(g.shape.width)), lse, &self.qkv);
         self.mix(g, p, x, &ready, is_kept);
     }
 
@@ -174,12 +191,12 @@ impl Activations {
         let (seen, packed) = self.seen_1.fit(g, c, is_kept);
         // Without a pre-norm the input itself is seen, and is kept elsewhere.
         let seen = if is_pre { seen } else { &mut [] };
-        let stats = fit(&mut self.stats_1, g.rows * STATS);
-        let qkv = fit(&mut self.qkv, g.rows * 3 * c);
+        let stats = self.stats_1.fit(g.rows * STATS);
+        let qkv = self.qkv.fit(g.size(3 * c));
         let (ln, bias) = (norms(g, p, place::LN_1), &p[place::QKV + 1].weight);
         for_blocks(
             g.blocks(),
-            [g.band(seen, c), g.band(stats, STATS), g.band(qkv, 3 * c)],
+            [g.band(seen, c), g.stats(stats), g.band(qkv, 3 * c)],
             [Band::new(packed, g.packed(c))],
             |block, [seen, stats, qkv], [packed]| {
                 let x = g.of(x, block, c);
@@ -193,8 +210,9 @@ impl Activations {
                         }
                         _ => x,
                     };
+                    let seen = Panels::filling(seen, c);
                     linear::forward(qkv, seen, *weight, bias, &[], pairs);
-                    keep_left(packed, seen, c, g.block);
+                    keep_left(packed, seen, g.block);
                 });
             },
         );
@@ -207,26 +225,26 @@ impl Activations {
         let [_, proj, up, down] = *ready;
         let (ln_1, ln_2) = (norms(g, p, place::LN_1), norms(g, p, place::LN_2));
         let bias = |place: usize| p[place + 1].weight.as_slice();
-        let mixed_packed = fit(&mut self.mixed.packed, g.kept(c, is_kept));
+        let mixed_packed = self.mixed.packed.fit(g.kept(c, is_kept));
         let mixed = &self.mixed.rows;
-        let sum = if is_post { g.size() } else { 0 };
-        let (sum_1, sum_2) = (fit(&mut self.sum_1, sum), fit(&mut self.sum_2, sum));
-        let (middle, out) = (fit(&mut self.middle, g.size()), fit(&mut self.out, g.size()));
+        let sum = if is_post { g.size(c) } else { 0 };
+        let (sum_1, sum_2) = (self.sum_1.fit(sum), self.sum_2.fit(sum));
+        let (middle, out) = (self.middle.fit(g.size(c)), self.out.fit(g.size(c)));
         // Under post-norm the first sweep left these to us.
-        let stats_1 = if is_post { self.stats_1.as_mut_slice() } else { &mut [] };
-        let stats_2 = fit(&mut self.stats_2, g.rows * STATS);
+        let stats_1 = if is_post { &mut *self.stats_1 } else { &mut [] };
+        let stats_2 = self.stats_2.fit(g.rows * STATS);
         let (seen, seen_packed) = self.seen_2.fit(g, c, is_kept);
         let seen = if is_pre { seen } else { &mut [] };
         let (act, act_packed) = self.act.fit(g, inner, is_kept);
-        let slope = fit(&mut self.slope, if is_kept { g.rows * inner } else { 0 });
+        let slope = self.slope.fit(if is_kept { g.size(inner) } else { 0 });
         for_blocks(
             g.blocks(),
             [
                 g.band(sum_1, c),
-                g.band(stats_1, STATS),
+                g.stats(stats_1),
                 g.band(middle, c),
                 g.band(seen, c),
-                g.band(stats_2, STATS),
+                g.stats(stats_2),
                 g.band(slope, inner),
                 g.band(act, inner),
                 g.band(sum_2, c),
@@ -241,10 +259,11 @@ impl Activations {
              [sum_1, stats_1, middle, seen, stats_2, slope, act, sum_2, out],
              [packed_mixed, packed, packed_act]| {
                 let (x, mixed) = (g.of(x, block, c), g.of(mixed, block, c));
-                let rows = x.len() / c;
+                let mixed = Panels::filling(mixed, c);
+                let wide = x.len() / padded(c) * padded(inner);
                 with_scratch(|scratch| {
-                    let ([up_out, spare_act, spare_seen], pairs) = scratch.take([rows * inner, rows * inner, rows * c]);
-                    keep_left(packed_mixed, mixed, c, g.block);
+                    let ([up_out, spare_act, spare_seen], pairs) = scratch.take([wide, wide, x.len()]);
+                    keep_left(packed_mixed, mixed, g.block);
                     let end = End { g, weight: proj, bias: bias(place::PROJ), norm: ln_1 };
                     end.run(middle, sum_1, stats_1, x, mixed, pairs);
                     let seen = match ln_2 {
@@ -255,11 +274,13 @@ impl Activations {
                         }
                         _ => &*middle,
                     };
-                    keep_left(packed, seen, c, g.block);
+                    let seen = Panels::filling(seen, c);
+                    keep_left(packed, seen, g.block);
                     up.multiply(up_out, seen, pairs, Store::Set);
                     let act = own_or(act, spare_act);
                     gelu::forward(Gelu::Tanh, act, slope, up_out, bias(place::UP));
-                    keep_left(packed_act, act, inner, g.block);
+                    let act = Panels::filling(act, inner);
+                    keep_left(packed_act, act, g.block);
                     let end = End { g, weight: down, bias: bias(place::DOWN), norm: ln_2 };
                     end.run(out, sum_2, stats_2, middle, act, pairs);
                 });
@@ -283,7 +304,15 @@ struct End<'a> {
 
 impl End<'_> {
     /// Of a block of rows: `x` is the sub-layer's input, `f` the last layer's. // y, sum, x (m, C)
-    fn run(&self, y: &mut [f32], sum: &mut [f32], stats: &mut [f32], x: &[f32], f: &[f32], pairs: &mut Vec<u32>) {
+    fn run(
+        &self,
+        y: &mut [f32],
+        sum: &mut [f32],
+        stats: &mut [f32],
+        x: &[f32],
+        f: Panels<'_>,
+        pairs: &mut Buffer<u32>,
+    ) {
         let residual = if self.g.residual { x } else { &[] };
         match self.norm {
             Some([gain, shift]) if self.g.norm == Norm::Post => {
@@ -304,7 +333,7 @@ impl Activations {
         p: &[Parameter],
         grads: &mut [Vec<f32>],
         x: &[f32],
-        d: &mut Vec<f32>,
+        d: &mut Buffer<f32>,
         s: &mut Scratch,
         store: Store,
     ) {
@@ -314,14 +343,14 @@ impl Activations {
         let ready = g.ready(p, &mut weights, true);
         let widths = [c, g.inner, c, 3 * c];
         for (packed, width) in s.packed.iter_mut().zip(widths) {
-            fit(packed, g.kept(width, true));
+            packed.fit(g.kept(width, true));
         }
         let sums = g.sums();
-        fit(&mut s.sums, g.blocks() * sums.total());
+        s.sums.fit(g.blocks() * sums.total());
         self.through_mlp(g, p, &ready, d, s);
         attention::backward(
             g.shape,
-            fit(&mut s.d_qkv, g.rows * 3 * c),
+            s.d_qkv.fit(g.size(3 * c)),
             &s.d_mixed,
             &self.mixed.rows,
             &self.lse,
@@ -341,14 +370,14 @@ impl Activations {
         let [_, proj, up, down] = *ready;
         let (is_pre, is_post) = (g.norm == Norm::Pre, g.norm == Norm::Post);
         let (ln_1, ln_2) = (norms(g, p, place::LN_1), norms(g, p, place::LN_2));
-        let d_act = fit(&mut s.d_act, if g.shape.precision == Precision::F32 { g.rows * inner } else { 0 });
+        let d_act = s.d_act.fit(if g.shape.precision == Precision::F32 { g.size(inner) } else { 0 });
         let [packed_down, packed_up, packed_proj, _] = &mut s.packed;
         for_blocks(
             g.blocks(),
             [
                 g.band(d, c),
-                g.band(fit(&mut s.d_mid, g.size()), c),
-                g.band(fit(&mut s.d_mixed, g.size()), c),
+                g.band(s.d_mid.fit(g.size(c)), c),
+                g.band(s.d_mixed.fit(g.size(c)), c),
                 g.band(d_act, inner),
                 Band::new(&mut s.sums, sums.total()),
             ],
@@ -358,26 +387,28 @@ impl Activations {
                 Band::new(packed_proj, g.packed(c)),
             ],
             |block, [d, d_mid, d_mixed, d_act, totals], [packed_down, packed_up, packed_proj]| {
-                let rows = d.len() / c;
+                let wide = d.len() / padded(c) * padded(inner);
                 let of = |buffer| g.of(buffer, block, c);
-                let stats = |stats| g.of(stats, block, STATS);
+                let stats = |stats| g.of_plain(stats, block, STATS);
                 totals.fill(0.0);
                 let mut totals = sums.split(totals);
                 with_scratch(|scratch| {
-                    let ([d_in, spare, copy], pairs) = scratch.take([rows * c, rows * inner, rows * c]);
+                    let ([d_in, spare, copy], pairs) = scratch.take([d.len(), wide, d.len()]);
                     if let (Some([gain, _]), true) = (ln_2, is_post) {
                         copy.copy_from_slice(d);
                         let [dgain, dshift] = &mut totals.ln_2;
                         layer_norm::backward(d, dgain, dshift, copy, of(&self.sum_2), stats(&self.stats_2), gain, &[]);
                     }
                     // `d` is now the gradient of the MLP's sum.
-                    linear::add_column_sums(totals.down, d);
-                    keep_right(packed_down, d, c, g.block);
+                    let d_sum = Panels::filling(d, c);
+                    linear::add_column_sums(totals.down, d_sum);
+                    keep_right(packed_down, d_sum, g.block);
                     let d_act = own_or(d_act, spare);
-                    down.multiply(d_act, d, pairs, Store::Set);
+                    down.multiply(d_act, d_sum, pairs, Store::Set);
                     gelu::backward(d_act, g.of(&self.slope, block, inner));
+                    let d_act = Panels::filling(d_act, inner);
                     linear::add_column_sums(totals.up, d_act);
-                    keep_right(packed_up, d_act, inner, g.block);
+                    keep_right(packed_up, d_act, g.block);
                     up.multiply(d_in, d_act, pairs, Store::Set);
                     match ln_2 {
                         Some([gain, _]) if is_pre => {
@@ -395,8 +426,9 @@ impl Activations {
                         let (x, stats) = (of(&self.sum_1), stats(&self.stats_1));
                         layer_norm::backward(d_mid, dgain, dshift, copy, x, stats, gain, &[]);
                     }
+                    let d_mid = Panels::filling(d_mid, c);
                     linear::add_column_sums(totals.proj, d_mid);
-                    keep_right(packed_proj, d_mid, c, g.block);
+                    keep_right(packed_proj, d_mid, g.block);
                     proj.multiply(d_mixed, d_mid, pairs, Store::Set);
                 });
             },
@@ -409,24 +441,25 @@ impl Activations {
         let sums = g.sums();
         let ln = norms(g, p, place::LN_1);
         let Scratch { d_mid, d_next, d_qkv, packed, sums: totals, .. } = s;
-        let (d_mid, d_qkv) = (d_mid.as_slice(), d_qkv.as_slice());
+        let (d_mid, d_qkv) = (&**d_mid, &**d_qkv);
         for_blocks(
             g.blocks(),
-            [g.band(fit(d_next, g.size()), c), Band::new(totals, sums.total())],
+            [g.band(d_next.fit(g.size(c)), c), Band::new(totals, sums.total())],
             [Band::new(&mut packed[3], g.packed(3 * c))],
             |block, [d_next, totals], [packed]| {
                 let totals = sums.split(totals);
                 let (d_mid, d_qkv) = (g.of(d_mid, block, c), g.of(d_qkv, block, 3 * c));
                 with_scratch(|scratch| {
                     let ([d_in, ..], pairs) = scratch.take([d_mid.len(), 0, 0]);
+                    let d_qkv = Panels::filling(d_qkv, 3 * c);
                     linear::add_column_sums(totals.qkv, d_qkv);
-                    keep_right(packed, d_qkv, 3 * c, g.block);
+                    keep_right(packed, d_qkv, g.block);
                     qkv.multiply(d_in, d_qkv, pairs, Store::Set);
                     match ln {
                         Some([gain, _]) if g.norm == Norm::Pre => {
                             let onto = if g.residual { d_mid } else { &[] };
                             let [dgain, dshift] = totals.ln_1;
-                            let (x, stats) = (g.of(x, block, c), g.of(&self.stats_1, block, STATS));
+                            let (x, stats) = (g.of(x, block, c), g.of_plain(&self.stats_1, block, STATS));
                             layer_norm::backward(d_next, dgain, dshift, d_in, x, stats, gain, onto);
                         }
                         _ if g.residual => linear::add(d_next, d_in, d_mid),
@@ -446,8 +479,8 @@ impl Activations {
         let is_pre = g.norm == Norm::Pre;
         let left = |rows, packed, width| Factor { rows, packed, width };
         let right = |rows, index: usize, width| Factor { rows, packed: &s.packed[index], width };
-        let seen_1 = if is_pre { &self.seen_1.rows } else { x };
-        let seen_2 = if is_pre { &self.seen_2.rows } else { &self.middle };
+        let seen_1 = if is_pre { &*self.seen_1.rows } else { x };
+        let seen_2 = if is_pre { &*self.seen_2.rows } else { &*self.middle };
         let gradients = [
             WeightGradient::new(down, left(&self.act.rows, &self.act.packed, g.inner), right(d, 0, c), store),
             WeightGradient::new(up, left(seen_2, &self.seen_2.packed, c), right(&s.d_act, 1, g.inner), store),

@@ -5,15 +5,16 @@
 use anyhow::{Result, ensure};
 
 use super::Parameter;
-use super::block::{Geometry, fit};
+use super::block::Geometry;
 use super::layout::has_embedding_norm;
 use super::sums::reduce;
 use crate::config::{Architecture, ModelConfig, Norm};
-use crate::kernels::blocks::{Band, at_least, for_blocks, with_scratch};
+use crate::kernels::blocks::{Band, for_blocks, with_scratch};
+use crate::kernels::buffer::Buffer;
 use crate::kernels::gelu::{self, Gelu};
 use crate::kernels::layer_norm::STATS;
 use crate::kernels::linear::{Copy, Factor, Ready, WeightGradient, keep_left, keep_right, weight_gradients};
-use crate::kernels::matmul::Store;
+use crate::kernels::panels::{Blocked, Panels, Store, padded, to_rows};
 use crate::kernels::{block_rows, cross_entropy, embedding, layer_norm, linear};
 use crate::objective::{Batch, NO_TARGET};
 
@@ -34,11 +35,11 @@ const LN_EMBED: usize = 2;
 /// The embedding's buffers.
 #[derive(Default)]
 pub(super) struct Input {
-    sum: Vec<f32>, // before the norm, where there is one (M, C)
-    stats: Vec<f32>,
-    x: Vec<f32>, // what the first layer sees (M, C)
-    d_sum: Vec<f32>,
-    totals: Vec<f32>, // gradients of gain and shift, by block (blocks, 2C)
+    sum: Buffer<f32>, // before the norm, where there is one (M, C)
+    stats: Buffer<f32>,
+    x: Buffer<f32>, // what the first layer sees (M, C)
+    d_sum: Buffer<f32>,
+    totals: Buffer<f32>, // gradients of gain and shift, by block (blocks, 2C)
 }
 
 impl Input {
@@ -50,11 +51,11 @@ impl Input {
     pub fn forward(&mut self, g: Geometry, m: &ModelConfig, p: &[Parameter], batch: &Batch) {
         let c = m.width;
         let norm = has_embedding_norm(m).then(|| [&p[LN_EMBED].weight, &p[LN_EMBED + 1].weight]);
-        let sum = fit(&mut self.sum, if norm.is_some() { g.size() } else { 0 });
-        let stats = fit(&mut self.stats, g.rows * STATS);
-        let bands = [g.band(fit(&mut self.x, g.size()), c), g.band(sum, c), g.band(stats, STATS)];
+        let sum = self.sum.fit(if norm.is_some() { g.size(c) } else { 0 });
+        let stats = self.stats.fit(g.rows * STATS);
+        let bands = [g.band(self.x.fit(g.size(c)), c), g.band(sum, c), g.stats(stats)];
         for_blocks(g.blocks(), bands, NOTHING, |block, [x, sum, stats], []| {
-            let (ids, first) = (g.of(&batch.inputs, block, 1), block * g.block);
+            let (ids, first) = (g.of_plain(&batch.inputs, block, 1), block * g.block);
             let (tokens, positions) = (&p[WTE].weight, &p[WPE].weight);
             let plain = if norm.is_some() { &mut *sum } else { &mut *x };
             embedding::forward(plain, ids, tokens, positions, first, batch.context, c);
@@ -77,7 +78,7 @@ impl Input {
         store: Store,
     ) {
         let d = if has_embedding_norm(m) {
-            let d_sum = fit(&mut self.d_sum, d.len());
+            let d_sum = self.d_sum.fit(d.len());
             let (x, stats, gain) = (&self.sum, &self.stats, &p[LN_EMBED].weight);
             norm_backward(g.block, d_sum, d, x, stats, gain, &mut self.totals, grads, LN_EMBED, store);
             &self.d_sum
@@ -85,7 +86,7 @@ impl Input {
             d
         };
         if let [tokens, positions, ..] = grads {
-            embedding::backward(tokens, positions, d, &batch.inputs, batch.context, m.width, store);
+            embedding::backward(tokens, positions, d, g.blocked(), &batch.inputs, batch.context, store);
         }
     }
 }
@@ -99,20 +100,21 @@ fn norm_backward(
     x: &[f32],
     stats: &[f32],
     gain: &[f32],
-    totals: &mut Vec<f32>,
+    totals: &mut Buffer<f32>,
     grads: &mut [Vec<f32>],
     place: usize,
     store: Store,
 ) {
     let c = gain.len();
-    let blocks = (dx.len() / c).div_ceil(block);
-    let totals = fit(totals, blocks * 2 * c);
-    let bands = [Band::new(dx, block * c), Band::new(totals, 2 * c)];
+    let each = padded(c);
+    let blocks = (dx.len() / each).div_ceil(block);
+    let totals = totals.fit(blocks * 2 * c);
+    let bands = [Band::new(dx, block * each), Band::new(totals, 2 * c)];
     for_blocks(blocks, bands, NOTHING, |index, [dx, totals], []| {
         totals.fill(0.0);
         let (dgain, dshift) = totals.split_at_mut(c);
         let first = index * block;
-        let (dy, x, stats) = (&dy[first * c..], &x[first * c..], &stats[first * STATS..]);
+        let (dy, x, stats) = (&dy[first * each..], &x[first * each..], &stats[first * STATS..]);
         layer_norm::backward(dx, dgain, dshift, dy, x, stats, gain, &[]);
     });
     for (i, gradient) in grads[place..place + 2].iter_mut().enumerate() {
@@ -123,25 +125,27 @@ fn norm_backward(
 /// The head's buffers. P = predicted positions.
 #[derive(Default)]
 pub(super) struct Output {
-    normed: Vec<f32>, // final norm (M, C)
-    stats: Vec<f32>,
+    normed: Buffer<f32>, // final norm (M, C)
+    stats: Buffer<f32>,
     rows: Vec<usize>,
+    /// Rows of a block of what is made from the predicted rows.
+    block: usize,
     targets: Vec<usize>,
-    hidden: Vec<f32>,  // gathered rows (P, C)
-    slope: Vec<f32>,   // encoder: of the GELU (P, C)
-    act: Vec<f32>,     // encoder: behind it (P, C)
-    head_ln: Vec<f32>, // encoder: normed (P, C)
-    head_stats: Vec<f32>,
-    logits: Vec<f32>, // (LOGIT_ROWS, V)
-    losses: Vec<f32>,
-    d_top: Vec<f32>, // gradient of what the logits are made from (P, C)
-    d_row: Vec<f32>, // (P, C)
-    d_hidden: Vec<f32>,
+    hidden: Buffer<f32>,  // gathered rows (P, C)
+    slope: Buffer<f32>,   // encoder: of the GELU (P, C)
+    act: Buffer<f32>,     // encoder: behind it (P, C)
+    head_ln: Buffer<f32>, // encoder: normed (P, C)
+    head_stats: Buffer<f32>,
+    logits: Buffer<f32>, // (LOGIT_ROWS, V)
+    losses: Buffer<f32>,
+    d_top: Buffer<f32>, // gradient of what the logits are made from (P, C)
+    d_row: Buffer<f32>, // (P, C)
+    d_hidden: Buffer<f32>,
     /// Copies of weights: of wte, of its transpose, and of an encoder's dense layer.
     copies: [Copy; 3],
     /// bf16: packed factors of gradients of weights.
-    packed: [Vec<u32>; 2],
-    totals: Vec<f32>,
+    packed: [Buffer<u32>; 2],
+    totals: Buffer<f32>,
 }
 
 /// What the head's parameters are, by their places behind the layers (`layout::output_shapes`).
@@ -168,38 +172,44 @@ impl Output {
     fn top(&mut self, g: Geometry, m: &ModelConfig, p: &[Parameter], x: &[f32], is_kept: bool) {
         let c = m.width;
         let Places { ln_f, head } = places(m);
+        let shape = self.predicted(c);
         let x = if let Some(ln) = ln_f {
-            let normed = fit(&mut self.normed, x.len());
-            let stats = fit(&mut self.stats, x.len() / c * STATS);
-            for_blocks(g.blocks(), [g.band(normed, c), g.band(stats, STATS)], NOTHING, |block, [y, stats], []| {
+            let normed = self.normed.fit(x.len());
+            let stats = self.stats.fit(g.rows * STATS);
+            for_blocks(g.blocks(), [g.band(normed, c), g.stats(stats)], NOTHING, |block, [y, stats], []| {
                 layer_norm::forward(y, stats, g.of(x, block, c), &p[ln].weight, &p[ln + 1].weight);
             });
             &*normed
         } else {
             x
         };
-        let count = self.rows.len();
-        let block = block_rows(count);
-        embedding::gather(fit(&mut self.hidden, count * c), x, &self.rows, c);
+        let (block, size, each) = (shape.block, shape.len(), shape.block * padded(c));
+        embedding::gather(self.hidden.fit(size), shape, x, g.blocked(), &self.rows);
         if let Some(at) = head {
             let weight = Ready::new(g.shape.precision, &mut self.copies[2], &p[at].weight, c, c);
             let (bias, gain, shift) = (&p[at + 1].weight, &p[at + 2].weight, &p[at + 3].weight);
             let bands = [
-                Band::new(fit(&mut self.act, count * c), block * c),
-                Band::new(fit(&mut self.slope, if is_kept { count * c } else { 0 }), block * c),
-                Band::new(fit(&mut self.head_ln, count * c), block * c),
-                Band::new(fit(&mut self.head_stats, count * STATS), block * STATS),
+                Band::new(self.act.fit(size), each),
+                Band::new(self.slope.fit(if is_kept { size } else { 0 }), each),
+                Band::new(self.head_ln.fit(size), each),
+                Band::new(self.head_stats.fit(shape.rows * STATS), block * STATS),
             ];
             let hidden = &self.hidden;
-            for_blocks(count.div_ceil(block), bands, NOTHING, |index, [act, slope, y, stats], []| {
+            for_blocks(shape.rows.div_ceil(block), bands, NOTHING, |index, [act, slope, y, stats], []| {
                 with_scratch(|scratch| {
                     let ([dense, ..], pairs) = scratch.take([act.len(), 0, 0]);
-                    weight.multiply(dense, &hidden[index * block * c..][..act.len()], pairs, Store::Set);
+                    let x = Panels::filling(&hidden[index * each..][..act.len()], c);
+                    weight.multiply(dense, x, pairs, Store::Set);
                     gelu::forward(head_gelu(m), act, slope, dense, bias);
                     layer_norm::forward(y, stats, act, gain, shift);
                 });
             });
         }
+    }
+
+    /// How what is made of the predicted rows stands.
+    fn predicted(&self, width: usize) -> Blocked {
+        Blocked { rows: self.rows.len(), block: self.block, width }
     }
 
     /// The mean loss; with `backward`, also the gradient of the last layer's output (in `d`) and of the head's and the
@@ -223,10 +233,12 @@ impl Output {
         }
         ensure!(!self.rows.is_empty(), "a batch has no token to predict; raise objective.mask_share or train.batch");
         let is_trained = backward.is_some();
-        self.top(g, m, p, x, is_trained);
         let c = m.width;
         let (wte, vocabulary) = (&input[WTE].weight, input[WTE].shape[0]);
         let count = self.rows.len();
+        self.block = logit_rows(count, vocabulary);
+        self.top(g, m, p, x, is_trained);
+        let block = self.block;
         let bias = places(m).head.map(|at| at + 4);
         let bias_weight: &[f32] = bias.map_or(&[], |b| p[b].weight.as_slice());
         let scale = backward.as_ref().map(|b| b.scale / count as f32);
@@ -235,43 +247,44 @@ impl Output {
         // Rows times wte transposed, and back.
         let forward = Ready::transposed(g.shape.precision, copy, wte, vocabulary, c);
         let back = if is_trained { Ready::new(g.shape.precision, back_copy, wte, vocabulary, c) } else { forward };
-        let block = block_rows(count).min((BLOCK_LOGITS / vocabulary).clamp(32, 256) / 32 * 32);
         let chunk = LOGIT_ROWS / block * block;
-        fit(&mut self.losses, count);
+        self.losses.fit(count);
         let features_all: &[f32] = if bias.is_some() { &self.head_ln } else { &self.hidden };
-        let d_top = fit(&mut self.d_top, if is_trained { count * c } else { 0 });
+        let (each, wide) = (padded(c), padded(vocabulary));
+        let d_top = self.d_top.fit(if is_trained { count * each } else { 0 });
         for first in (0..count).step_by(chunk) {
             let n = (count - first).min(chunk);
             let blocks = n.div_ceil(block);
             let packed_len =
                 |width: usize| if is_trained { linear::packed_len(g.shape.precision, width, block) } else { 0 };
-            let features = &features_all[first * c..(first + n) * c];
+            let features = &features_all[first * each..(first + n) * each];
             let targets = &self.targets[first..first + n];
-            let logits = at_least(&mut self.logits, n * vocabulary);
-            let left = at_least(packed_left, blocks * packed_len(vocabulary));
-            let right = at_least(packed_right, blocks * packed_len(c));
-            let totals = fit(&mut self.totals, if is_trained { blocks * bias_weight.len() } else { 0 });
-            let d_top = if is_trained { &mut d_top[first * c..(first + n) * c] } else { &mut [] };
+            let logits = self.logits.fit(n * wide);
+            let left = packed_left.fit(blocks * packed_len(vocabulary));
+            let right = packed_right.fit(blocks * packed_len(c));
+            let totals = self.totals.fit(if is_trained { blocks * bias_weight.len() } else { 0 });
+            let d_top = if is_trained { &mut d_top[first * each..(first + n) * each] } else { &mut [] };
             for_blocks(
                 blocks,
                 [
-                    Band::new(logits, block * vocabulary),
+                    Band::new(logits, block * wide),
                     Band::new(&mut self.losses[first..first + n], block),
-                    Band::new(d_top, block * c),
+                    Band::new(d_top, block * each),
                     Band::new(totals, bias_weight.len()),
                 ],
                 [Band::new(left, packed_len(vocabulary)), Band::new(right, packed_len(c))],
                 |index, [logits, losses, d_top, totals], [left, right]| {
                     let rows = index * block..(index * block + losses.len());
-                    let features = &features[rows.start * c..rows.end * c];
+                    let features = Panels::new(&features[rows.start * each..], rows.len(), c);
                     with_scratch(|scratch| {
                         let (_, pairs) = scratch.take([0; 3]);
-                        logits_of(logits, features, forward, bias_weight, pairs);
+                        linear::forward(logits, features, forward, bias_weight, &[], pairs);
                         cross_entropy::rows(losses, logits, &targets[rows], vocabulary, scale);
                         if is_trained {
+                            let logits = Panels::filling(logits, vocabulary);
                             back.multiply(d_top, logits, pairs, Store::Set);
-                            keep_left(left, logits, vocabulary, block);
-                            keep_right(right, features, c, block);
+                            keep_left(left, logits, block);
+                            keep_right(right, features, block);
                             if !totals.is_empty() {
                                 totals.fill(0.0);
                                 linear::add_column_sums(totals, logits);
@@ -302,48 +315,50 @@ impl Output {
         let Backward { grads, d, store, .. } = b;
         let c = m.width;
         let Places { ln_f, head } = places(m);
-        let count = self.rows.len();
-        let block = block_rows(count);
+        let shape = self.predicted(c);
+        let (block, each) = (shape.block, shape.block * padded(c));
         if let Some(at) = head {
-            let d_row = fit(&mut self.d_row, count * c);
+            let d_row = self.d_row.fit(shape.len());
             let (stats, gain) = (&self.head_stats, &p[at + 2].weight);
             norm_backward(block, d_row, &self.d_top, &self.act, stats, gain, &mut self.totals, grads, at + 2, store);
             let [left, right] = &mut self.packed;
             let weight = Ready::transposed(g.shape.precision, &mut self.copies[2], &p[at].weight, c, c);
-            let (blocks, packed_len) = (count.div_ceil(block), linear::packed_len(g.shape.precision, c, block));
-            let (left, right) = (at_least(left, blocks * packed_len), at_least(right, blocks * packed_len));
-            let totals = fit(&mut self.totals, blocks * c);
+            let (blocks, packed_len) = (shape.rows.div_ceil(block), linear::packed_len(g.shape.precision, c, block));
+            let (left, right) = (left.fit(blocks * packed_len), right.fit(blocks * packed_len));
+            let totals = self.totals.fit(blocks * c);
             let (slope, hidden) = (&self.slope, &self.hidden);
             for_blocks(
                 blocks,
-                [Band::new(d_row, block * c), Band::new(&mut self.d_top, block * c), Band::new(totals, c)],
+                [Band::new(d_row, each), Band::new(&mut self.d_top, each), Band::new(totals, c)],
                 [Band::new(left, packed_len), Band::new(right, packed_len)],
                 |index, [d_row, d_hidden, totals], [left, right]| {
-                    let first = index * block * c;
+                    let first = index * each;
                     gelu::backward(d_row, &slope[first..]);
                     totals.fill(0.0);
+                    let hidden = Panels::filling(&hidden[first..first + d_row.len()], c);
+                    let d_row = Panels::filling(d_row, c);
                     linear::add_column_sums(totals, d_row);
-                    keep_left(left, &hidden[first..first + d_row.len()], c, block);
-                    keep_right(right, d_row, c, block);
+                    keep_left(left, hidden, block);
+                    keep_right(right, d_row, block);
                     with_scratch(|scratch| weight.multiply(d_hidden, d_row, scratch.take([0; 3]).1, Store::Set));
                 },
             );
             let left = Factor { rows: hidden, packed: left, width: c };
             let right = Factor { rows: d_row, packed: right, width: c };
             let gradient = WeightGradient::new(&mut grads[at], left, right, store);
-            weight_gradients(g.shape.precision, count, block, [gradient]);
+            weight_gradients(g.shape.precision, shape.rows, block, [gradient]);
             reduce(&mut grads[at + 1], totals, c, 0, store);
         }
         let Some(ln) = ln_f else {
-            return embedding::scatter(d, &self.d_top, &self.rows, c);
+            return embedding::scatter(d, g.blocked(), &self.d_top, shape, &self.rows);
         };
-        let d_hidden = fit(&mut self.d_hidden, d.len());
-        embedding::scatter(d_hidden, &self.d_top, &self.rows, c);
+        let d_hidden = self.d_hidden.fit(d.len());
+        embedding::scatter(d_hidden, g.blocked(), &self.d_top, shape, &self.rows);
         let (stats, gain) = (&self.stats, &p[ln].weight);
         norm_backward(g.block, d, d_hidden, x, stats, gain, &mut self.totals, grads, ln, store);
     }
 
-    /// All logits // (M, V)
+    /// All logits // (M, V), plain rows
     pub fn logits(
         &mut self,
         g: Geometry,
@@ -353,21 +368,31 @@ impl Output {
         x: &[f32],
     ) -> Vec<f32> {
         let (c, vocabulary) = (m.width, input[WTE].shape[0]);
-        self.rows = (0..x.len() / c).collect();
+        self.rows = (0..g.rows).collect();
+        self.block = logit_rows(g.rows, vocabulary);
         self.top(g, m, p, x, false);
-        let block = block_rows(self.rows.len());
+        let (block, each) = (self.block, padded(c));
         let bias: &[f32] = places(m).head.map_or(&[], |at| p[at + 4].weight.as_slice());
-        let mut logits = vec![0.0; self.rows.len() * vocabulary];
-        let features = if bias.is_empty() { &self.hidden } else { &self.head_ln };
+        let mut logits = vec![0.0; g.rows * vocabulary];
+        let features: &[f32] = if bias.is_empty() { &self.hidden } else { &self.head_ln };
         let weight = Ready::transposed(g.shape.precision, &mut self.copies[0], &input[WTE].weight, vocabulary, c);
         let bands = [Band::new(&mut logits, block * vocabulary)];
-        let blocks = self.rows.len().div_ceil(block);
-        for_blocks(blocks, bands, NOTHING, |index, [logits], []| {
-            let features = &features[index * block * c..][..logits.len() / vocabulary * c];
-            with_scratch(|scratch| logits_of(logits, features, weight, bias, scratch.take([0; 3]).1));
+        for_blocks(g.rows.div_ceil(block), bands, NOTHING, |index, [logits], []| {
+            let rows = logits.len() / vocabulary;
+            let features = Panels::new(&features[index * block * each..], rows, c);
+            with_scratch(|scratch| {
+                let ([panels, ..], pairs) = scratch.take([rows * padded(vocabulary), 0, 0]);
+                linear::forward(panels, features, weight, bias, &[], pairs);
+                to_rows(logits, Panels::new(panels, rows, vocabulary));
+            });
         });
         logits
     }
+}
+
+/// Rows of a block of `count` predicted rows.
+fn logit_rows(count: usize, vocabulary: usize) -> usize {
+    block_rows(count).min((BLOCK_LOGITS / vocabulary).clamp(32, 256) / 32 * 32)
 }
 
 /// What a backward pass writes.
@@ -382,13 +407,4 @@ pub(super) struct Backward<'a> {
     pub scale: f32,
     /// Whether earlier gradients are added to.
     pub store: Store,
-}
-
-/// `logits = features wte^T (+ bias)` of a block of rows // (n, V) = (n, C) (V, C)^T
-fn logits_of(logits: &mut [f32], features: &[f32], wte: Ready<'_>, bias: &[f32], pairs: &mut Vec<u32>) {
-    if bias.is_empty() {
-        wte.multiply(logits, features, pairs, Store::Set);
-    } else {
-        linear::forward(logits, features, wte, bias, &[], pairs);
-    }
 }

@@ -12,8 +12,9 @@ use super::ends::{Backward, Input, Output};
 use super::{Engine, Parameter, UpdateRule, layout};
 use crate::config::ModelConfig;
 use crate::kernels::bf16::Kernel;
+use crate::kernels::buffer::Buffer;
 use crate::kernels::linear::Precision;
-use crate::kernels::matmul::Store;
+use crate::kernels::panels::Store;
 use crate::layer_path::LayerPath;
 use crate::objective::{Batch, NO_TARGET};
 use crate::optim;
@@ -42,7 +43,7 @@ struct Work {
     slots: Vec<Activations>,
     output: Output,
     scratch: Scratch,
-    d: Vec<f32>,
+    d: Buffer<f32>,
     input_grads: Vec<Vec<f32>>,
     /// One per active layer of the last gradient, in order.
     layer_grads: Vec<Vec<Vec<f32>>>,
@@ -183,7 +184,7 @@ impl Weights {
     ) -> Result<f32> {
         self.forward(g, m, work, batch, path);
         let Work { input, slots, output, scratch, d, input_grads, layer_grads, output_grads, .. } = work;
-        fit(d, g.size());
+        d.fit(g.size(m.width));
         let top = path.path_length().checked_sub(1).map_or(input.out(), |slot| slots[slot].out());
         let backward = Backward { input_grads, grads: output_grads, d, scale, store };
         let loss = output.loss(g, m, &self.input, &self.output, top, batch, Some(backward))?;

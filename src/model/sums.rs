@@ -2,7 +2,7 @@
 //! the blocks are added up in order, so that no bit depends on who computed which.
 
 use super::layout::place;
-use crate::kernels::matmul::Store;
+use crate::kernels::panels::Store;
 
 /// Where a block's sums stand in its row.
 #[derive(Clone, Copy)]

@@ -71,6 +71,7 @@ struct Work {
     a_step: usize,   // 32: bytes from one segment's end to the next one's beginning
     b_step: usize,   // 40
     is_added: usize, // 48
+    panel: usize,    // 56: bytes from one 16 columns of c to the next
 }
 
 /// One 32 x 32 block of a product.
@@ -80,12 +81,13 @@ struct Work {
 pub unsafe fn block(c: Block, p: Panels) {
     let mut work = Work {
         c: c.data,
-        row: c.stride * 4,
+        row: c.row * 4,
         tiles: p.tiles,
         segments: p.segments,
         a_step: (p.a_segment - p.tiles * super::TILE) * 4,
         b_step: (p.b_segment - p.tiles * super::TILE) * 4,
         is_added: usize::from(c.is_added),
+        panel: c.panel * 4,
     };
     // SAFETY: the caller's: every address is inside a panel or the block. Tiles are no registers of the compiler's.
     unsafe {
@@ -101,13 +103,15 @@ pub unsafe fn block(c: Block, p: Panels) {
             "tilezero tmm3",
             "jmp 3f",
             "2:",
-            "tileloadd tmm0, [{t} + {u}*1]",
-            "tileloadd tmm1, [{t} + {u}*1 + 64]",
             "mov {v}, {u}",
             "shl {v}, 4",
-            "add {t}, {v}",
-            "tileloadd tmm2, [{t} + {u}*1]",
-            "tileloadd tmm3, [{t} + {u}*1 + 64]",
+            "add {v}, {t}",
+            "tileloadd tmm0, [{t} + {u}*1]",
+            "tileloadd tmm2, [{v} + {u}*1]",
+            "add {t}, [{w} + 56]",
+            "add {v}, [{w} + 56]",
+            "tileloadd tmm1, [{t} + {u}*1]",
+            "tileloadd tmm3, [{v} + {u}*1]",
             "3:",
             "mov {v}, 64",
             "4:",
@@ -134,13 +138,15 @@ pub unsafe fn block(c: Block, p: Panels) {
             "dec qword ptr [{w} + 24]",
             "jnz 4b",
             "mov {t}, [{w}]",
-            "tilestored [{t} + {u}*1], tmm0",
-            "tilestored [{t} + {u}*1 + 64], tmm1",
             "mov {v}, {u}",
             "shl {v}, 4",
-            "add {t}, {v}",
-            "tilestored [{t} + {u}*1], tmm2",
-            "tilestored [{t} + {u}*1 + 64], tmm3",
+            "add {v}, {t}",
+            "tilestored [{t} + {u}*1], tmm0",
+            "tilestored [{v} + {u}*1], tmm2",
+            "add {t}, [{w} + 56]",
+            "add {v}, [{w} + 56]",
+            "tilestored [{t} + {u}*1], tmm1",
+            "tilestored [{v} + {u}*1], tmm3",
             w = in(reg) &raw mut work,
             a0 = inout(reg) p.a[0] => _,
             a1 = inout(reg) p.a[1] => _,

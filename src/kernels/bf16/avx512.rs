@@ -22,7 +22,7 @@ pub unsafe fn block(c: Block, p: Panels) {
             for (i, row) in acc.iter_mut().enumerate() {
                 for (j, acc) in row.iter_mut().enumerate() {
                     // SAFETY: rows 0..32 of 32 elements lie inside the block.
-                    *acc = unsafe { _mm512_loadu_ps(c.data.add((first + i) * c.stride + j * 16)) };
+                    *acc = unsafe { _mm512_loadu_ps(c.data.add((first + i) * c.row + j * c.panel)) };
                 }
             }
         }
@@ -47,7 +47,7 @@ pub unsafe fn block(c: Block, p: Panels) {
         for (i, row) in acc.iter().enumerate() {
             for (j, acc) in row.iter().enumerate() {
                 // SAFETY: as above.
-                unsafe { _mm512_storeu_ps(c.data.add((first + i) * c.stride + j * 16), *acc) };
+                unsafe { _mm512_storeu_ps(c.data.add((first + i) * c.row + j * c.panel), *acc) };
             }
         }
     }

@@ -3,7 +3,8 @@
 //! A product contracts over its *depth*. Both operands are cut into tiles of 16 rows or columns (their *outer* dimension) by
 //! 32 of depth, a tile being 16 x 16 *pairs*: two bf16 values, neighbours in depth, in one `u32` (the earlier in its low
 //! half). The left operand's tiles are `[outer][pair]`, the right one's `[pair][outer]`, which is what AMX, `vdpbf16ps` and
-//! the portable loop all want. Tiles stand `[outer tile][depth tile]`; missing rows, columns and depth are zeros.
+//! the portable loop all want. Tiles stand `[outer tile][depth tile]`; missing rows, columns and depth are zeros. Results
+//! are in f32, in panels or plain rows.
 //!
 //! Accumulation runs in one fixed order per kernel, so a product's bits depend on the processor's kind, but neither on
 //! threads nor on how a product is cut along its outer dimensions. This file owns the format and the loops over blocks;
@@ -19,11 +20,11 @@ mod portable;
 
 use std::sync::OnceLock;
 
-use super::blocks::Out;
-use super::matmul::Store;
+use super::panels::{Onto, Out, Store};
+use super::simd::{LANES, vectorised};
 use super::transpose;
 
-pub use pack::{Layout, Side, pack, round};
+pub use pack::{Depth, Side, Source, pack, round};
 
 /// Pairs in a tile.
 pub const TILE: usize = transpose::TILE;
@@ -59,6 +60,11 @@ impl<'a> Operand<'a> {
         let length = segments * packed_len(outer, depth);
         assert!(data.len() >= length, "{} pairs for an operand of {length}", data.len());
         Self { data: &data[..length], outer, depth_tiles: depth.div_ceil(DEPTH), segments }
+    }
+
+    /// Rows or columns.
+    pub fn outer(&self) -> usize {
+        self.outer
     }
 
     /// Pairs from one segment to the next.
@@ -108,8 +114,10 @@ impl Part<'_> {
 #[derive(Clone, Copy)]
 struct Block {
     data: *mut f32,
-    /// Elements between rows.
-    stride: usize,
+    /// Elements from one row to the next.
+    row: usize,
+    /// Elements from one 16 columns to the next.
+    panel: usize,
     is_added: bool,
 }
 
@@ -173,37 +181,44 @@ impl Kernel {
     }
 }
 
-/// `c = a b (+ c)` by the fastest kernel // c (m, n), a (m, depth) left, b (depth, n) right operand
+/// `c = a b + onto` by the fastest kernel // c (m, n), a (m, depth) left, b (depth, n) right operand
 ///
 /// # Panics
 /// If the shapes don't fit.
-pub fn product(c: Out<'_>, a: Part<'_>, b: Part<'_>, store: Store) {
-    product_by(Kernel::best(), c, a, b, store);
+pub fn product<'a>(c: Out<'_>, a: Part<'_>, b: Part<'_>, onto: impl Into<Onto<'a>>) {
+    product_by(Kernel::best(), c, a, b, onto.into());
 }
 
 /// As [`product`], by a given kernel, which must be one of [`Kernel::available`].
-pub fn product_by(kernel: Kernel, c: Out<'_>, a: Part<'_>, b: Part<'_>, store: Store) {
+pub fn product_by(kernel: Kernel, c: Out<'_>, a: Part<'_>, b: Part<'_>, onto: Onto<'_>) {
     assert_eq!(
         (a.of.depth_tiles, a.of.segments),
         (b.of.depth_tiles, b.of.segments),
         "the operands of a product differ in depth"
     );
-    let (m, n, _) = c.shape();
+    let (m, n) = c.shape();
     assert_eq!((m, n), (a.outer, b.outer), "shape of a product");
+    assert!(onto.bias.is_empty() || onto.bias.len() == n, "a bias of {} for {n} columns", onto.bias.len());
     // SAFETY: `blocks` hands out blocks inside `c` and panels inside the operands; kernels are available by contract.
     match kernel {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Amx => amx::configured(|| blocks(c, a, b, store, |c, p| unsafe { amx::block(c, p) })),
+        Kernel::Amx => amx::configured(|| blocks(c, a, b, onto, |c, p| unsafe { amx::block(c, p) })),
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512 => blocks(c, a, b, store, |c, p| unsafe { avx512::block(c, p) }),
-        Kernel::Portable => blocks(c, a, b, store, |c, p| unsafe { portable::block(c, p) }),
+        Kernel::Avx512 => blocks(c, a, b, onto, |c, p| unsafe { avx512::block(c, p) }),
+        Kernel::Portable => blocks(c, a, b, onto, |c, p| unsafe { portable::block(c, p) }),
     }
 }
 
 /// Cuts a product into chunks of depth and blocks of 32 x 32.
 #[inline(always)]
-fn blocks(mut c: Out<'_>, a: Part<'_>, b: Part<'_>, store: Store, kernel: impl Fn(Block, Panels)) {
-    let (m, n, stride) = c.shape();
+fn blocks(mut c: Out<'_>, a: Part<'_>, b: Part<'_>, onto: Onto<'_>, kernel: impl Fn(Block, Panels)) {
+    let (m, n) = c.shape();
+    if m == 0 || n == 0 {
+        return;
+    }
+    let (row, panel) = c.steps();
+    let extent = (n - 1) / LANES * panel + (n - 1) % LANES + (m - 1) * row + 1;
+    assert!(onto.residual.is_empty() || onto.residual.len() >= extent, "a residual shorter than its product");
     let data = c.data();
     let (depth_tiles, segments) = (a.of.depth_tiles, a.of.segments);
     // Several short segments at once, or one long segment in pieces.
@@ -211,7 +226,8 @@ fn blocks(mut c: Out<'_>, a: Part<'_>, b: Part<'_>, store: Store, kernel: impl F
     let mut edge = [0.0f32; BLOCK * BLOCK];
     for segment in (0..segments).step_by(together) {
         for depth_tile in (0..depth_tiles).step_by(CHUNK) {
-            let is_added = store == Store::Add || segment > 0 || depth_tile > 0;
+            let is_first = segment == 0 && depth_tile == 0;
+            let is_added = onto.store == Store::Add || !is_first;
             for j in (0..n).step_by(BLOCK) {
                 for i in (0..m).step_by(BLOCK) {
                     let (it, jt) = (i / OUTER, j / OUTER);
@@ -223,24 +239,79 @@ fn blocks(mut c: Out<'_>, a: Part<'_>, b: Part<'_>, store: Store, kernel: impl F
                         a_segment: a.of.segment(),
                         b_segment: b.of.segment(),
                     };
-                    // SAFETY: i < m and j < n, so this is an element of c.
-                    let at = unsafe { data.add(i * stride + j) };
-                    if i + BLOCK <= m && j + BLOCK <= n {
-                        kernel(Block { data: at, stride, is_added }, panels);
-                        continue;
-                    }
-                    // At the edges, in a block aside that begins with what stands in c, so that no bit differs.
+                    let at = i * row + jt * panel;
+                    let block = Block { data: data.wrapping_add(at), row, panel, is_added };
                     let (rows, columns) = ((m - i).min(BLOCK), (n - j).min(BLOCK));
-                    // SAFETY: `columns` elements of each of `rows` rows lie inside c, which is borrowed exclusively.
-                    let row = |r: usize| unsafe { std::slice::from_raw_parts_mut(at.add(r * stride), columns) };
-                    for (r, edge) in edge.chunks_exact_mut(BLOCK).take(rows).enumerate() {
-                        edge[..columns].copy_from_slice(row(r));
+                    if rows == BLOCK && columns == BLOCK {
+                        kernel(block, panels);
+                    } else {
+                        // At the edges, in a block aside that begins with what stands in c, so that no bit differs.
+                        let aside = Block { data: edge.as_mut_ptr(), row: BLOCK, panel: LANES, is_added };
+                        // SAFETY: `rows` rows of `columns` columns lie inside c, which is borrowed exclusively.
+                        unsafe { copy(aside, block, rows, columns) };
+                        kernel(aside, panels);
+                        // SAFETY: as above.
+                        unsafe { copy(block, aside, rows, columns) };
                     }
-                    kernel(Block { data: edge.as_mut_ptr(), stride: BLOCK, is_added }, panels);
-                    for (r, edge) in edge.chunks_exact(BLOCK).take(rows).enumerate() {
-                        row(r).copy_from_slice(&edge[..columns]);
+                    if is_first && !onto.bias.is_empty() {
+                        add_bias(block, rows, &onto.bias[j..j + columns]);
+                    }
+                    if is_first && !onto.residual.is_empty() {
+                        add_residual(block, rows, columns, onto.residual.as_ptr().wrapping_add(at));
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Copies rows of up to 32 columns.
+///
+/// # Safety
+/// Both blocks have these rows and columns.
+unsafe fn copy(to: Block, from: Block, rows: usize, columns: usize) {
+    for r in 0..rows {
+        for first in (0..columns).step_by(LANES) {
+            let at = |b: Block| b.data.wrapping_add(r * b.row + first / LANES * b.panel);
+            // SAFETY: the caller's.
+            unsafe { std::ptr::copy_nonoverlapping(at(from), at(to), LANES.min(columns - first)) };
+        }
+    }
+}
+
+/// Sixteen lanes of a row of a block, or fewer.
+///
+/// # Safety
+/// The block has this row and these columns, and nothing else refers to them.
+#[inline(always)]
+unsafe fn lanes<'a>(block: Block, r: usize, first: usize, columns: usize) -> &'a mut [f32] {
+    let at = block.data.wrapping_add(r * block.row + first / LANES * block.panel);
+    // SAFETY: the caller's.
+    unsafe { std::slice::from_raw_parts_mut(at, LANES.min(columns - first)) }
+}
+
+vectorised! {
+    /// To a block of these rows and as many columns.
+    fn add_bias(block: Block, rows: usize, bias: &[f32]) {
+        for first in (0..bias.len()).step_by(LANES) {
+            for r in 0..rows {
+                // SAFETY: `blocks` passes blocks inside a result that is borrowed exclusively.
+                let c = unsafe { lanes(block, r, first, bias.len()) };
+                c.iter_mut().zip(&bias[first..]).for_each(|(c, b)| *c += b);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// To a block of these rows and columns, what is laid out as it is.
+    fn add_residual(block: Block, rows: usize, columns: usize, residual: *const f32) {
+        let other = Block { data: residual.cast_mut(), ..block };
+        for first in (0..columns).step_by(LANES) {
+            for r in 0..rows {
+                // SAFETY: as above; the residual reaches as far as the result, and is only read.
+                let (c, x) = unsafe { (lanes(block, r, first, columns), &*lanes(other, r, first, columns)) };
+                c.iter_mut().zip(x).for_each(|(c, x)| *c += x);
             }
         }
     }
@@ -260,16 +331,16 @@ mod tests {
     }
 
     /// Packs `segments` pieces of depth one after the other.
-    fn packed(side: Side, layout: Layout, src: &[f32], outer: usize, depth: usize, segments: usize) -> Vec<u32> {
+    fn packed(side: Side, along: Depth, src: &[f32], outer: usize, depth: usize, segments: usize) -> Vec<u32> {
         let each = depth / segments;
         let mut all = Vec::new();
         for s in 0..segments {
             let mut one = vec![7; packed_len(outer, each)];
-            let (src, stride) = match layout {
-                Layout::Rows => (&src[s * each..], depth),
-                Layout::Columns => (&src[s * each * outer..], outer),
+            let src = match along {
+                Depth::Columns => Source::rows(&src[s * each..], outer, each, depth),
+                Depth::Rows => Source::rows(&src[s * each * outer..], each, outer, outer),
             };
-            pack(&mut one, side, layout, src, stride, outer, each, each);
+            pack(&mut one, side, along, src, each);
             all.extend(one);
         }
         all
@@ -285,8 +356,8 @@ mod tests {
             // Transposed copies: layouts must not matter.
             let at: Vec<f32> = (0..depth * m).map(|x| a[x % m * depth + x / m]).collect();
             let bt: Vec<f32> = (0..depth * n).map(|x| b[x % depth * n + x / depth]).collect();
-            let lefts = [(Layout::Rows, &a), (Layout::Columns, &at)];
-            let rights = [(Layout::Columns, &b), (Layout::Rows, &bt)];
+            let lefts = [(Depth::Columns, &a), (Depth::Rows, &at)];
+            let rights = [(Depth::Rows, &b), (Depth::Columns, &bt)];
             for kernel in Kernel::available() {
                 for ((la, a), (lb, b)) in lefts.into_iter().zip(rights) {
                     let left = packed(Side::Left, la, a, m, depth, segments);
@@ -295,7 +366,7 @@ mod tests {
                     let right = Operand::new(&right, n, depth / segments, segments).whole();
                     let stride = n + 3;
                     let mut c = vec![0.5; m * stride];
-                    product_by(kernel, Out::new(&mut c, m, n, stride), left, right, Store::Add);
+                    product_by(kernel, Out::rows(&mut c, m, n, stride), left, right, Store::Add.into());
                     for (x, &value) in c.iter().enumerate() {
                         let (i, j) = (x / stride, x % stride);
                         let terms = |i: usize, j: usize| {
@@ -314,17 +385,17 @@ mod tests {
     #[test]
     fn how_a_product_is_cut_changes_no_bit() {
         let (m, n, depth) = (96, 64, 700);
-        let left = packed(Side::Left, Layout::Rows, &numbers(m * depth, 3), m, depth, 1);
-        let right = packed(Side::Right, Layout::Columns, &numbers(depth * n, 4), n, depth, 1);
+        let left = packed(Side::Left, Depth::Columns, &numbers(m * depth, 3), m, depth, 1);
+        let right = packed(Side::Right, Depth::Rows, &numbers(depth * n, 4), n, depth, 1);
         let (left, right) = (Operand::new(&left, m, depth, 1), Operand::new(&right, n, depth, 1));
         for kernel in Kernel::available() {
             let mut whole = vec![0.0; m * n];
-            product_by(kernel, Out::new(&mut whole, m, n, n), left.whole(), right.whole(), Store::Set);
+            product_by(kernel, Out::rows(&mut whole, m, n, n), left.whole(), right.whole(), Store::Set.into());
             let mut parts = vec![0.0; m * n];
             for (i, rows) in [(0, 48), (48, 16), (64, 32)] {
                 for j in [0, 32] {
-                    let out = Out::new(&mut parts[i * n + j..], rows, 32, n);
-                    product_by(kernel, out, left.part(i, rows), right.part(j, 32), Store::Set);
+                    let out = Out::rows(&mut parts[i * n + j..], rows, 32, n);
+                    product_by(kernel, out, left.part(i, rows), right.part(j, 32), Store::Set.into());
                 }
             }
             assert!(whole == parts, "{kernel:?}");
@@ -336,6 +407,6 @@ mod tests {
     fn a_result_too_short_is_refused() {
         let data = [0; TILE];
         let operand = Operand::new(&data, 16, 32, 1).whole();
-        product(Out::new(&mut [0.0; 240], 15, 16, 16), operand, operand, Store::Set);
+        product(Out::rows(&mut [0.0; 240], 15, 16, 16), operand, operand, Store::Set);
     }
 }

@@ -26,8 +26,8 @@ vectorised! {
 pub unsafe fn block(c: Block, p: Panels) {
     for i in 0..2 * N {
         for (j, b) in p.b.into_iter().enumerate() {
-            // SAFETY: row i of the block has 32 elements, this half 16; nothing else refers to them now.
-            let out = unsafe { &mut *c.data.add(i * c.stride + j * N).cast::<[f32; N]>() };
+            // SAFETY: row i of the block has two times 16 elements; nothing else refers to them now.
+            let out = unsafe { &mut *c.data.add(i * c.row + j * c.panel).cast::<[f32; N]>() };
             let mut acc = if c.is_added { *out } else { [0.0; N] };
             for segment in 0..p.segments {
                 for tile in 0..p.tiles {
