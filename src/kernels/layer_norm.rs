@@ -11,22 +11,14 @@ pub const EPSILON: f32 = 1e-5;
 /// Floats that a row's statistics take: mean and reciprocal deviation.
 pub const STATS: usize = 2;
 
-/// Sums what `f` has for each panel over the columns, in lanes.
+/// Adds the first `count` values to lanes.
 #[inline(always)]
-fn row_sum(width: usize, f: impl Fn(usize) -> [f32; LANES]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let whole = width / LANES;
-    for t in 0..whole {
-        for (acc, value) in lanes.iter_mut().zip(f(t)) {
-            *acc += value;
-        }
+fn accumulate(lanes: &mut [f32; LANES], values: [f32; LANES], count: usize) {
+    if count >= LANES {
+        lanes.iter_mut().zip(values).for_each(|(lane, value)| *lane += value);
+    } else {
+        lanes.iter_mut().zip(values).take(count).for_each(|(lane, value)| *lane += value);
     }
-    if !width.is_multiple_of(LANES) {
-        for (acc, value) in lanes.iter_mut().zip(f(whole)).take(width % LANES) {
-            *acc += value;
-        }
-    }
-    sum(lanes)
 }
 
 /// The sixteen values at `at`.
@@ -52,12 +44,20 @@ vectorised! {
         let x = Panels::filling(x, n);
         let (m, _) = x.shape();
         let (data, step) = x.layout();
+        let panels = n.div_ceil(LANES);
         let stats = &mut stats.as_chunks_mut::<STATS>().0[..m];
         for (i, stats) in stats.iter_mut().enumerate() {
-            let row = |t: usize| sixteen(data, i * LANES + t * step);
-            let mean = row_sum(n, |t| *row(t)) / n as f32;
-            let variance = row_sum(n, |t| row(t).map(|x| (x - mean) * (x - mean))) / n as f32;
-            *stats = [mean, 1.0 / (variance + EPSILON).sqrt()];
+            let mut sums = [0.0; LANES];
+            for t in 0..panels {
+                accumulate(&mut sums, *sixteen(data, i * LANES + t * step), n - t * LANES);
+            }
+            let mean = sum(sums) / n as f32;
+            let mut squares = [0.0; LANES];
+            for t in 0..panels {
+                let deviations = sixteen(data, i * LANES + t * step).map(|x| (x - mean) * (x - mean));
+                accumulate(&mut squares, deviations, n - t * LANES);
+            }
+            *stats = [mean, 1.0 / (sum(squares) / n as f32 + EPSILON).sqrt()];
         }
         for (t, y) in y.chunks_exact_mut(m * LANES).enumerate() {
             let (gain, shift) = (lanes(gain, t), lanes(shift, t));
@@ -94,18 +94,20 @@ vectorised! {
             let rows = GROUP.min(m - first);
             let mut means = [[0.0f32; 2]; GROUP];
             for (i, means) in means.iter_mut().enumerate().take(rows) {
-                let at = |t: usize| (first + i) * LANES + t * step;
                 let [mean, rstd] = stats[first + i];
-                let scaled = |t: usize| {
-                    let (dy, gain) = (sixteen(dy_data, at(t)), lanes(gain, t));
-                    std::array::from_fn(|lane| dy[lane] * gain[lane])
-                };
-                let average = row_sum(n, scaled) / n as f32;
-                let dot = row_sum(n, |t| {
-                    let (scaled, x) = (scaled(t), sixteen(x_data, at(t)));
-                    std::array::from_fn(|lane| scaled[lane] * ((x[lane] - mean) * rstd))
-                }) / n as f32;
-                *means = [average, dot];
+                let (mut sums, mut dots) = ([0.0; LANES], [0.0; LANES]);
+                for t in 0..n.div_ceil(LANES) {
+                    let at = (first + i) * LANES + t * step;
+                    let (dy, x, gain) = (sixteen(dy_data, at), sixteen(x_data, at), lanes(gain, t));
+                    let (mut g, mut of_normed) = ([0.0; LANES], [0.0; LANES]);
+                    for lane in 0..LANES {
+                        g[lane] = dy[lane] * gain[lane];
+                        of_normed[lane] = g[lane] * ((x[lane] - mean) * rstd);
+                    }
+                    accumulate(&mut sums, g, n - t * LANES);
+                    accumulate(&mut dots, of_normed, n - t * LANES);
+                }
+                *means = [sum(sums) / n as f32, sum(dots) / n as f32];
             }
             for t in 0..n.div_ceil(LANES) {
                 let gains = lanes(gain, t);

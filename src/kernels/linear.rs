@@ -9,7 +9,7 @@ pub use crate::config::Precision;
 
 use super::bf16::{self, Depth, Operand, Side, Source};
 use super::buffer::Buffer;
-use super::fp32;
+use super::fp32::{self, Ahead};
 use super::panels::{self, Onto, Out, Panels, Store, padded};
 use super::simd::{LANES, vectorised};
 
@@ -101,7 +101,7 @@ pub fn product_of_transposed(
     store: Store,
 ) {
     match precision {
-        Precision::F32 => fp32::product_of_transposed(c, a, b, store),
+        Precision::F32 => fp32::product_of_transposed(c, a, b, store, Ahead::default()),
         Precision::Bf16 => pack_both(c, a, Depth::Rows, b, scratch, store),
     }
 }
@@ -221,10 +221,19 @@ impl<'a> WeightGradient<'a> {
         match precision {
             Precision::F32 => {
                 for first in (0..rows).step_by(block) {
-                    let left = self.left.block(rows, block, first).columns(k.clone());
-                    let right = self.right.block(rows, block, first).columns(n.clone());
+                    let both = |first| {
+                        let left = self.left.block(rows, block, first).columns(k.clone());
+                        (left, self.right.block(rows, block, first).columns(n.clone()))
+                    };
+                    let (left, right) = both(first);
+                    let ahead = if first + block < rows {
+                        let (left, right) = both(first + block);
+                        Ahead([left.all(), right.all()])
+                    } else {
+                        Ahead::default()
+                    };
                     let store = if first == 0 { self.store } else { Store::Add };
-                    fp32::product_of_transposed(part(), left, right, store);
+                    fp32::product_of_transposed(part(), left, right, store, ahead);
                 }
             }
             Precision::Bf16 => {

@@ -76,6 +76,12 @@ impl<'a> Panels<'a> {
         (self.data, self.step)
     }
 
+    /// All that its panels and what lies between them take.
+    pub fn all(self) -> &'a [f32] {
+        let panels = self.width.div_ceil(LANES);
+        &self.data[..(panels.max(1) - 1) * self.step + self.rows * LANES]
+    }
+
     /// The rows of panel `t`.
     #[inline(always)]
     pub fn panel(self, t: usize) -> &'a [[f32; LANES]] {
@@ -216,8 +222,12 @@ impl Blocked {
 vectorised! {
     fn copy_rows(y: &mut [f32], x: &[f32], rows: usize, width: usize) {
         for (i, x) in x.chunks_exact(width).enumerate() {
-            for (t, x) in x.chunks(LANES).enumerate() {
-                y[t * rows * LANES + i * LANES..][..x.len()].copy_from_slice(x);
+            let (whole, rest) = x.as_chunks::<LANES>();
+            for (t, x) in whole.iter().enumerate() {
+                y[(t * rows + i) * LANES..][..LANES].copy_from_slice(x);
+            }
+            if !rest.is_empty() {
+                y[(whole.len() * rows + i) * LANES..][..rest.len()].copy_from_slice(rest);
             }
         }
     }
@@ -239,38 +249,57 @@ pub fn to_rows(y: &mut [f32], x: Panels<'_>) {
     }
 }
 
+/// The bits of up to sixteen rows of sixteen values, a row every `stride`; zeros where there are fewer columns.
+#[inline(always)]
+fn bits_of(x: &[f32], stride: usize, rows: usize, columns: usize) -> [u32; transpose::TILE] {
+    let mut bits = [0; transpose::TILE];
+    for (r, bits) in bits.as_chunks_mut::<LANES>().0.iter_mut().enumerate().take(rows) {
+        match x[r * stride..].first_chunk::<LANES>() {
+            Some(row) if columns == LANES => *bits = row.map(f32::to_bits),
+            _ => bits.iter_mut().zip(&x[r * stride..][..columns]).for_each(|(b, x)| *b = x.to_bits()),
+        }
+    }
+    bits
+}
+
+/// Puts the first rows of a tile.
+#[inline(always)]
+fn put_bits(y: &mut [f32], bits: &[u32; transpose::TILE]) {
+    y.iter_mut().zip(bits).for_each(|(y, b)| *y = f32::from_bits(*b));
+}
+
 /// Copies the transpose of plain rows into panels, in the current pool // y (n, m) panels, x (m, n)
 pub fn from_transposed_rows(y: &mut [f32], x: &[f32], n: usize) {
     let m = x.len() / n;
     // Panel t of y holds rows 16 t .. 16 t + 16 of x, one per lane.
-    y[..n * padded(m)].par_chunks_mut(n * LANES).zip(x.par_chunks(LANES * n)).for_each(|(y, x)| {
-        let mut bits = [0; transpose::TILE];
-        for j in (0..n).step_by(LANES) {
-            let columns = LANES.min(n - j);
-            for (bits, x) in bits.chunks_exact_mut(LANES).zip(x.chunks_exact(n)) {
-                bits.iter_mut().zip(&x[j..j + columns]).for_each(|(b, x)| *b = x.to_bits());
-            }
-            transpose::tile(&mut bits);
-            let y = &mut y[j * LANES..][..columns * LANES];
-            y.iter_mut().zip(&bits).for_each(|(y, b)| *y = f32::from_bits(*b));
-        }
-    });
+    y[..n * padded(m)].par_chunks_mut(n * LANES).zip(x.par_chunks(LANES * n)).for_each(|(y, x)| turn_rows(y, x, n));
 }
 
-/// Copies the transpose of panels into panels, by the calling thread // y (n, m) panels, x (m, n)
-pub fn transposed(y: &mut [f32], x: Panels<'_>) {
-    let (m, n) = x.shape();
-    let mut bits = [0; transpose::TILE];
-    for t in 0..n.div_ceil(LANES) {
-        let columns = LANES.min(n - t * LANES);
-        for (j, rows) in x.panel(t).chunks(LANES).enumerate() {
-            bits.iter_mut().zip(rows.as_flattened()).for_each(|(b, x)| *b = x.to_bits());
+vectorised! {
+    /// One panel of [`from_transposed_rows`].
+    fn turn_rows(y: &mut [f32], x: &[f32], n: usize) {
+        for (j, y) in y.chunks_mut(transpose::TILE).enumerate() {
+            let mut bits = bits_of(&x[j * LANES..], n, x.len() / n, LANES.min(n - j * LANES));
             transpose::tile(&mut bits);
-            let y = &mut y[(j * n + t * LANES) * LANES..][..columns * LANES];
-            y.iter_mut().zip(&bits).for_each(|(y, b)| *y = f32::from_bits(*b));
+            put_bits(y, &bits);
         }
     }
-    debug_assert!(y.len() >= n * padded(m));
+}
+
+vectorised! {
+    /// Copies the transpose of panels into panels, by the calling thread // y (n, m) panels, x (m, n)
+    pub fn transposed(y: &mut [f32], x: Panels<'_>) {
+        let (m, n) = x.shape();
+        let y = &mut y[..n * padded(m)];
+        for t in 0..n.div_ceil(LANES) {
+            let columns = LANES.min(n - t * LANES);
+            for (j, rows) in x.panel(t).chunks(LANES).enumerate() {
+                let mut bits = bits_of(rows.as_flattened(), LANES, rows.len(), LANES);
+                transpose::tile(&mut bits);
+                put_bits(&mut y[(j * n + t * LANES) * LANES..][..columns * LANES], &bits);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

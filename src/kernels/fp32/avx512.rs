@@ -28,10 +28,14 @@ pub unsafe fn block<const R: usize, const ACROSS: bool>(block: Block, panels: us
 unsafe fn go<const R: usize, const N: usize, const ACROSS: bool>(w: Block) {
     let mut acc = [[_mm512_setzero_ps(); N]; R];
     let (row, next, step) = if ACROSS { (1, LANES, 0) } else { (LANES, 1, w.a_step - LANES) };
-    let (mut a, mut b) = (w.a, w.b);
+    let (mut a, mut b, mut ahead) = (w.a, w.b, w.ahead);
     let mut depth = w.depth;
     while depth > 0 {
-        let run = if ACROSS { depth } else { depth.min(LANES) };
+        let run = depth.min(LANES);
+        for _ in 0..N {
+            _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+            ahead = ahead.wrapping_add(LANES);
+        }
         for _ in 0..run {
             // SAFETY: `depth` rows of every panel of `b`, and as many elements of `R` rows of `a`, are there.
             unsafe {

@@ -35,6 +35,27 @@ struct Block {
     /// What is added, laid out as `c` is, and a row that is; or null.
     onto: *const f32,
     bias: *const f32,
+    /// Where to fetch from, into the second cache: a line for each panel and 16 of depth.
+    ahead: *const f32,
+}
+
+/// Memory that the next product will read: it is fetched while this one computes. Each panel, eight rows and 16 of depth
+/// fetch a line, so that a product of 256 rows, columns and depth fetches two such operands.
+#[derive(Clone, Copy, Default)]
+pub struct Ahead<'a>(pub [&'a [f32]; 2]);
+
+impl Ahead<'_> {
+    /// Takes `lines` cache lines off what is to be fetched.
+    #[inline(always)]
+    fn take(&mut self, lines: usize) -> Option<*const f32> {
+        let [now, next] = &mut self.0;
+        if now.is_empty() {
+            (*now, *next) = (std::mem::take(next), &[]);
+        }
+        let (taken, rest) = now.split_at((lines * LANES).min(now.len()));
+        *now = rest;
+        (!taken.is_empty()).then_some(taken.as_ptr())
+    }
 }
 
 /// `by` elements further, unless it is null.
@@ -49,21 +70,35 @@ fn further(p: *const f32, by: usize) -> *const f32 {
 /// If the shapes don't fit.
 pub fn product<'a>(c: Out<'_>, a: Panels<'_>, b: Panels<'_>, onto: impl Into<Onto<'a>>) {
     let (m, depth) = a.shape();
-    go::<false>(c, a, b, m, depth, onto.into());
+    go::<false>(c, a, b, m, depth, onto.into(), Ahead::default());
 }
 
 /// `c = a^T b + onto` // c (m, n), a (k, m), b (k, n)
 ///
 /// # Panics
 /// If the shapes don't fit.
-pub fn product_of_transposed<'a>(c: Out<'_>, a: Panels<'_>, b: Panels<'_>, onto: impl Into<Onto<'a>>) {
+pub fn product_of_transposed<'a>(
+    c: Out<'_>,
+    a: Panels<'_>,
+    b: Panels<'_>,
+    onto: impl Into<Onto<'a>>,
+    ahead: Ahead<'_>,
+) {
     let (depth, m) = a.shape();
-    go::<true>(c, a, b, m, depth, onto.into());
+    go::<true>(c, a, b, m, depth, onto.into(), ahead);
 }
 
 /// Cuts a product into chunks of depth and blocks of up to eight rows and three panels. `ACROSS`: depth runs across the
 /// rows of `a` rather than along them.
-fn go<const ACROSS: bool>(mut c: Out<'_>, a: Panels<'_>, b: Panels<'_>, m: usize, depth: usize, onto: Onto<'_>) {
+fn go<const ACROSS: bool>(
+    mut c: Out<'_>,
+    a: Panels<'_>,
+    b: Panels<'_>,
+    m: usize,
+    depth: usize,
+    onto: Onto<'_>,
+    mut ahead: Ahead<'_>,
+) {
     let (b_rows, n) = b.shape();
     assert_eq!(depth, b_rows, "inner dimensions of a product");
     assert_eq!(c.shape(), (m, n), "shape of a product");
@@ -103,11 +138,12 @@ fn go<const ACROSS: bool>(mut c: Out<'_>, a: Panels<'_>, b: Panels<'_>, m: usize
                 lanes: (n - (t + count - 1) * LANES).min(LANES),
                 onto: further(added, t * c_panel),
                 bias: further(bias, t * LANES),
+                ahead: a.as_ptr(),
             };
             // SAFETY: `Panels` and `Out` hold `depth` and `m` rows and `n` columns, of which each block is a part; residual
             // and bias are as long as the result, by the assertions above. `c` is borrowed exclusively. The level says
             // what the processor has.
-            unsafe { strip::<ACROSS>(block, count, m) };
+            unsafe { strip::<ACROSS>(block, count, m, &mut ahead) };
             t += count;
         }
     }
@@ -118,7 +154,7 @@ fn go<const ACROSS: bool>(mut c: Out<'_>, a: Panels<'_>, b: Panels<'_>, m: usize
 /// # Safety
 /// As [`Block`] says, for `m` rows and `count` panels.
 #[inline(always)]
-unsafe fn strip<const ACROSS: bool>(block: Block, count: usize, m: usize) {
+unsafe fn strip<const ACROSS: bool>(block: Block, count: usize, m: usize, ahead: &mut Ahead<'_>) {
     // The rows from i on. In a transposed left operand they begin at lane i % 16 of panel i / 16.
     let from = |i: usize| {
         let a = if ACROSS { i / LANES * block.a_step + i % LANES } else { i * LANES };
@@ -129,8 +165,9 @@ unsafe fn strip<const ACROSS: bool>(block: Block, count: usize, m: usize) {
     if level() == Level::Avx512 {
         let whole = m / avx512::ROWS * avx512::ROWS;
         for i in (0..whole).step_by(avx512::ROWS) {
+            let ahead = ahead.take(count * block.depth.div_ceil(LANES)).unwrap_or(block.ahead);
             // SAFETY: the caller's, for these rows.
-            unsafe { avx512::block::<{ avx512::ROWS }, ACROSS>(from(i), count) };
+            unsafe { avx512::block::<{ avx512::ROWS }, ACROSS>(Block { ahead, ..from(i) }, count) };
         }
         for i in whole..m {
             // SAFETY: as above.
@@ -188,7 +225,7 @@ mod tests {
                 for is_transposed in [false, true] {
                     let run = |c: Out<'_>, onto: Onto<'_>| match is_transposed {
                         false => product(c, a_panels, b_panels, onto),
-                        true => product_of_transposed(c, at_panels, b_panels, onto),
+                        true => product_of_transposed(c, at_panels, b_panels, onto, Ahead::default()),
                     };
                     // Plain rows with a gap, added to.
                     let mut c = vec![0.25; m * (n + 3)];

@@ -70,7 +70,7 @@ fn go<const R: usize, const ACROSS: bool>(w: Block) {
     let (mut a, mut b) = (w.a, w.b);
     let mut depth = w.depth;
     while depth > 0 {
-        let run = if ACROSS { depth } else { depth.min(LANES) };
+        let run = depth.min(LANES);
         for _ in 0..run {
             // SAFETY: `depth` rows of `b`, and as many elements of `R` rows of `a`, are there.
             let b_row = unsafe { &*b.cast::<[f32; LANES]>() };
