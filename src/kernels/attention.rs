@@ -15,7 +15,7 @@ use super::heads::{Part, Wide, gather};
 use super::linear::{Precision, product, product_of_transposed};
 use super::math::exp;
 use super::panels::{Blocked, Out, Panels, Store, padded, transposed};
-use super::simd::{LANES, sum, vectorised};
+use super::simd::{LANES, first, vectorised};
 
 /// Rows of scores that exist at a time.
 const QUERIES: usize = 64;
@@ -108,14 +108,14 @@ fn hide(x: &mut [f32], m: usize, seen: usize, step: usize, value: f32) {
 
 vectorised! {
     /// Softmax of what each row sees, zeros behind: row i sees `seen + i * step` keys. // scores (m, keys) panels, lse (m)
-    fn softmax(scores: &mut [f32], lse: &mut [f32], seen: usize, step: usize) {
+    fn softmax<V>(scores: &mut [f32], lse: &mut [f32], seen: usize, step: usize) {
         let m = lse.len();
         hide(scores, m, seen, step, f32::NEG_INFINITY);
-        for first in (0..m).step_by(GROUP) {
-            let rows = GROUP.min(m - first);
-            let stats = exponentials(scores, m, first, rows);
-            multiply(scores, m, first, &stats.map(|(_, sum)| 1.0 / sum)[..rows]);
-            for (lse, (highest, sum)) in lse[first..].iter_mut().zip(stats) {
+        for from in (0..m).step_by(GROUP) {
+            let rows = GROUP.min(m - from);
+            let stats = exponentials::<V>(scores, m, from, rows);
+            multiply::<V>(scores, m, from, &stats.map(|(_, sum)| 1.0 / sum)[..rows]);
+            for (lse, (highest, sum)) in lse[from..].iter_mut().zip(stats) {
                 *lse = highest + sum.ln();
             }
         }
@@ -125,15 +125,14 @@ vectorised! {
 
 vectorised! {
     /// Probabilities from scores, and from their gradients those of the scores, `p (dp - delta)`. // p, ds (m, keys) panels
-    fn backward_of_softmax(p: &mut [f32], ds: &mut [f32], lse: &[f32], delta: &[f32], seen: usize, step: usize) {
+    fn backward_of_softmax<V>(p: &mut [f32], ds: &mut [f32], lse: &[f32], delta: &[f32], seen: usize, step: usize) {
         let m = lse.len();
         for (p, ds) in p.chunks_exact_mut(m * LANES).zip(ds.chunks_exact_mut(m * LANES)) {
             let rows = p.as_chunks_mut::<LANES>().0.iter_mut().zip(ds.as_chunks_mut::<LANES>().0);
             for (((p, ds), lse), delta) in rows.zip(lse).zip(delta) {
-                for (p, ds) in p.iter_mut().zip(ds) {
-                    *p = exp(*p - lse);
-                    *ds = *p * (*ds - delta);
-                }
+                let value = exp(V::load(p).sub(V::splat(*lse)));
+                value.store(p);
+                value.mul(V::load(ds).sub(V::splat(*delta))).store(ds);
             }
         }
         hide(p, m, seen, step, 0.0);
@@ -143,17 +142,15 @@ vectorised! {
 
 vectorised! {
     /// `delta[i] = dy[i] . y[i]` // dy, y (m, d)
-    fn row_dots(delta: &mut [f32], dy: Panels<'_>, y: Panels<'_>) {
+    fn row_dots<V>(delta: &mut [f32], dy: Panels<'_>, y: Panels<'_>) {
         let (_, d) = y.shape();
         for (i, delta) in delta.iter_mut().enumerate() {
-            let mut lanes = [0.0f32; LANES];
+            let mut lanes = V::splat(0.0);
             for t in 0..d.div_ceil(LANES) {
-                let rows = dy.panel(t)[i].iter().zip(&y.panel(t)[i]);
-                for (lane, (dy, y)) in lanes.iter_mut().zip(rows).take(d - t * LANES) {
-                    *lane += dy * y;
-                }
+                let products = V::load(&dy.panel(t)[i]).mul(V::load(&y.panel(t)[i]));
+                lanes = lanes.add(first(products, d - t * LANES));
             }
-            *delta = sum(lanes);
+            *delta = lanes.sum();
         }
     }
 }

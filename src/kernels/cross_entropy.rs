@@ -1,7 +1,7 @@
 //! Softmax cross entropy of rows of logits, and the exponentials that attention shares.
 
 use super::math::exp;
-use super::simd::{LANES, sum, vectorised};
+use super::simd::{LANES, Vector, vectorised};
 
 /// Rows that are worked on together.
 pub(super) const GROUP: usize = 16;
@@ -9,7 +9,7 @@ pub(super) const GROUP: usize = 16;
 vectorised! {
     /// `-ln softmax(logits)[target]` of each row; the logits become their gradient times `scale` if one is given //
     /// losses (m), logits (m, V) panels, targets (m)
-    pub fn rows(losses: &mut [f32], logits: &mut [f32], targets: &[usize], vocabulary: usize, scale: Option<f32>) {
+    pub fn rows<V>(losses: &mut [f32], logits: &mut [f32], targets: &[usize], vocabulary: usize, scale: Option<f32>) {
         let m = losses.len();
         if !vocabulary.is_multiple_of(LANES) {
             // What stands behind the last column takes no part.
@@ -25,13 +25,13 @@ vectorised! {
             for (i, (loss, &target)) in losses.iter_mut().zip(targets).enumerate() {
                 *loss = -logits[at(first + i, target)];
             }
-            let stats = exponentials(logits, m, first, rows);
+            let stats = exponentials::<V>(logits, m, first, rows);
             for (loss, (highest, sum)) in losses.iter_mut().zip(&stats) {
                 *loss += highest + sum.ln();
             }
             if let Some(scale) = scale {
                 let factors = stats.map(|(_, sum)| scale / sum);
-                multiply(logits, m, first, &factors[..rows]);
+                multiply::<V>(logits, m, first, &factors[..rows]);
                 for (i, &target) in targets.iter().enumerate() {
                     logits[at(first + i, target)] -= scale;
                 }
@@ -53,34 +53,31 @@ fn parts(x: &mut [f32], m: usize, first: usize, rows: usize) -> impl Iterator<It
 /// Replaces each value of some rows (at most `GROUP`) by `exp(value - highest)`; returns each row's highest and sum. NaN
 /// anywhere makes the sum NaN. // x (m, n) panels, of which all lanes count
 #[inline(always)]
-pub(super) fn exponentials(x: &mut [f32], m: usize, first: usize, rows: usize) -> [(f32, f32); GROUP] {
-    let mut highest = [[f32::NEG_INFINITY; LANES]; GROUP];
+pub(super) fn exponentials<V: Vector>(x: &mut [f32], m: usize, first: usize, rows: usize) -> [(f32, f32); GROUP] {
+    let mut highest = [V::splat(f32::NEG_INFINITY); GROUP];
     for part in parts(x, m, first, rows) {
         for (highest, row) in highest.iter_mut().zip(part) {
-            for (h, value) in highest.iter_mut().zip(row) {
-                *h = if *value > *h { *value } else { *h };
-            }
+            *highest = V::load(row).greater(*highest);
         }
     }
-    let tops = highest.map(|lanes| lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a }));
-    let mut sums = [[0.0f32; LANES]; GROUP];
+    let tops = highest.map(|lanes| lanes.array().into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a }));
+    let mut sums = [V::splat(0.0); GROUP];
     for part in parts(x, m, first, rows) {
         for ((sum, top), row) in sums.iter_mut().zip(&tops).zip(part) {
-            for (sum, value) in sum.iter_mut().zip(row) {
-                *value = exp(*value - top);
-                *sum += *value;
-            }
+            let value = exp(V::load(row).sub(V::splat(*top)));
+            value.store(row);
+            *sum = sum.add(value);
         }
     }
-    std::array::from_fn(|i| (tops[i], sum(sums[i])))
+    std::array::from_fn(|i| (tops[i], sums[i].sum()))
 }
 
 /// Multiplies each of some rows by a factor // x (m, n) panels
 #[inline(always)]
-pub(super) fn multiply(x: &mut [f32], m: usize, first: usize, factors: &[f32]) {
+pub(super) fn multiply<V: Vector>(x: &mut [f32], m: usize, first: usize, factors: &[f32]) {
     for part in parts(x, m, first, factors.len()) {
         for (row, factor) in part.iter_mut().zip(factors) {
-            row.iter_mut().for_each(|value| *value *= factor);
+            V::load(row).mul(V::splat(*factor)).store(row);
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::f32::consts::FRAC_1_SQRT_2;
 
 use super::math::{erf, exp, sigmoid};
-use super::simd::{LANES, vectorised};
+use super::simd::{LANES, Vector, lanes_of, vectorised};
 
 /// Which GELU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,8 @@ const CUBIC: f32 = 0.044_715;
 /// `2 sqrt(2/pi)`: `0.5 (1 + tanh z) = sigmoid(2 z)`.
 const SLOPE: f32 = 1.595_769;
 
-/// `y = gelu(x + bias)` and, unless it is empty, `slope` its derivative, element by element // y, slope, x (m, n) panels, bias (n)
+/// `y = gelu(x + bias)` and, unless it is empty, `slope` its derivative, element by element // y, slope, x (m, n) panels,
+/// bias (n)
 ///
 /// (The bias is added here rather than before: one pass less over x.)
 pub fn forward(kind: Gelu, y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
@@ -32,89 +33,71 @@ pub fn forward(kind: Gelu, y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[
     }
 }
 
-/// `0.5 (1 + tanh z)` of the tanh form.
+/// By what share of itself `x` is kept, and the slope: of the tanh form, or of the exact one.
 #[inline(always)]
-fn gate(x: f32) -> f32 {
-    sigmoid(SLOPE * x * (CUBIC * x).mul_add(x, 1.0))
+fn share_and_slope<V: Vector, const EXACT: bool>(x: V) -> (V, V) {
+    let one = V::splat(1.0);
+    if EXACT {
+        // The normal distribution function, and its density times x: 1 / sqrt(2 pi).
+        let share = V::splat(0.5).mul(one.add(erf(x.mul(V::splat(FRAC_1_SQRT_2)))));
+        let density = exp(V::splat(-0.5).mul(x).mul(x));
+        return (share, x.mul(V::splat(0.398_942_3)).mul_add(density, share));
+    }
+    // 0.5 (1 + tanh z) and its derivative.
+    let share = sigmoid(V::splat(SLOPE).mul(x).mul(V::splat(CUBIC).mul(x).mul_add(x, one)));
+    let inner = V::splat(SLOPE).mul(V::splat(3.0 * CUBIC).mul(x).mul_add(x, one));
+    (share, x.mul(share).mul(one.sub(share)).mul_add(inner, share))
 }
 
-/// The normal distribution function.
 #[inline(always)]
-fn cumulative(x: f32) -> f32 {
-    0.5 * (1.0 + erf(x * FRAC_1_SQRT_2))
-}
-
-/// The bias of panel `t`; zeros behind the last.
-#[inline(always)]
-fn lanes(bias: &[f32], t: usize) -> [f32; LANES] {
-    std::array::from_fn(|lane| bias.get(t * LANES + lane).copied().unwrap_or(0.0))
-}
-
-/// `y = x share(x)`, with the bias on x.
-#[inline(always)]
-fn values(y: &mut [f32], x: &[f32], bias: &[f32], share: impl Fn(f32) -> f32) {
+fn values<V: Vector, const EXACT: bool>(y: &mut [f32], x: &[f32], bias: &[f32]) {
     let panel = y.len() / bias.len().div_ceil(LANES);
     for (t, (y, x)) in y.chunks_exact_mut(panel).zip(x.chunks_exact(panel)).enumerate() {
-        let bias = lanes(bias, t);
-        for (y, x) in y.as_chunks_mut::<LANES>().0.iter_mut().zip(x.as_chunks::<LANES>().0) {
-            for ((y, x), bias) in y.iter_mut().zip(x).zip(bias) {
-                let x = x + bias;
-                *y = x * share(x);
-            }
+        let bias: V = lanes_of(bias, t);
+        for (y, x) in y.as_chunks_mut().0.iter_mut().zip(x.as_chunks().0) {
+            let x = V::load(x).add(bias);
+            x.mul(share_and_slope::<V, EXACT>(x).0).store(y);
         }
     }
 }
 
-/// As [`values`], and `slope = slope_of(x, share(x))`.
 #[inline(always)]
-fn values_and_slopes(
-    y: &mut [f32],
-    slope: &mut [f32],
-    x: &[f32],
-    bias: &[f32],
-    share: impl Fn(f32) -> f32,
-    slope_of: impl Fn(f32, f32) -> f32,
-) {
+fn values_and_slopes<V: Vector, const EXACT: bool>(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
     let panel = y.len() / bias.len().div_ceil(LANES);
     let panels = y.chunks_exact_mut(panel).zip(slope.chunks_exact_mut(panel)).zip(x.chunks_exact(panel));
     for (t, ((y, slope), x)) in panels.enumerate() {
-        let bias = lanes(bias, t);
-        let (y, slope) = (y.as_chunks_mut::<LANES>().0, slope.as_chunks_mut::<LANES>().0);
-        for ((y, slope), x) in y.iter_mut().zip(slope).zip(x.as_chunks::<LANES>().0) {
-            for (((y, slope), x), bias) in y.iter_mut().zip(slope).zip(x).zip(bias) {
-                let x = x + bias;
-                let share = share(x);
-                *y = x * share;
-                *slope = slope_of(x, share);
-            }
+        let bias: V = lanes_of(bias, t);
+        let rows = y.as_chunks_mut().0.iter_mut().zip(slope.as_chunks_mut().0).zip(x.as_chunks().0);
+        for ((y, slope), x) in rows {
+            let x = V::load(x).add(bias);
+            let (share, of_x) = share_and_slope::<V, EXACT>(x);
+            x.mul(share).store(y);
+            of_x.store(slope);
         }
     }
 }
 
 vectorised! {
-    fn tanh(y: &mut [f32], x: &[f32], bias: &[f32]) {
-        values(y, x, bias, gate);
+    fn tanh<V>(y: &mut [f32], x: &[f32], bias: &[f32]) {
+        values::<V, false>(y, x, bias);
     }
 }
 
 vectorised! {
-    fn tanh_with_slope(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
-        values_and_slopes(y, slope, x, bias, gate, |x, s| {
-            (x * s * (1.0 - s)).mul_add(SLOPE * (3.0 * CUBIC * x).mul_add(x, 1.0), s)
-        });
+    fn tanh_with_slope<V>(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
+        values_and_slopes::<V, false>(y, slope, x, bias);
     }
 }
 
 vectorised! {
-    fn exact(y: &mut [f32], x: &[f32], bias: &[f32]) {
-        values(y, x, bias, cumulative);
+    fn exact<V>(y: &mut [f32], x: &[f32], bias: &[f32]) {
+        values::<V, true>(y, x, bias);
     }
 }
 
 vectorised! {
-    fn exact_with_slope(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
-        // The normal density: 1 / sqrt(2 pi).
-        values_and_slopes(y, slope, x, bias, cumulative, |x, s| (x * 0.398_942_3).mul_add(exp(-0.5 * x * x), s));
+    fn exact_with_slope<V>(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
+        values_and_slopes::<V, true>(y, slope, x, bias);
     }
 }
 

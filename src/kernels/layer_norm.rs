@@ -3,7 +3,7 @@
 //! `y = (x - mean) * rstd * gain + shift` with `rstd = 1 / sqrt(var + EPSILON)`.
 
 use super::panels::{Panels, padded};
-use super::simd::{LANES, sum, vectorised};
+use super::simd::{LANES, Vector, first, lanes_of, vectorised};
 
 /// Added to the variance (GPT-2's value).
 pub const EPSILON: f32 = 1e-5;
@@ -11,60 +11,52 @@ pub const EPSILON: f32 = 1e-5;
 /// Floats that a row's statistics take: mean and reciprocal deviation.
 pub const STATS: usize = 2;
 
-/// Adds the first `count` values to lanes.
+/// Rows whose sums are computed together.
+const GROUP: usize = 8;
+
+/// The part that rows `from..from + GROUP` have in each panel of a block of rows, as many as there are.
 #[inline(always)]
-fn accumulate(lanes: &mut [f32; LANES], values: [f32; LANES], count: usize) {
-    if count >= LANES {
-        lanes.iter_mut().zip(values).for_each(|(lane, value)| *lane += value);
-    } else {
-        lanes.iter_mut().zip(values).take(count).for_each(|(lane, value)| *lane += value);
-    }
+fn parts(x: Panels<'_>, from: usize) -> impl Iterator<Item = (usize, &[[f32; LANES]])> {
+    let (rows, n) = x.shape();
+    (0..n.div_ceil(LANES)).map(move |t| (t, &x.panel(t)[from..rows.min(from + GROUP)]))
 }
 
-/// The sixteen values at `at`.
+/// Sums of rows, by lanes.
 #[inline(always)]
-fn sixteen(data: &[f32], at: usize) -> &[f32; LANES] {
-    &data[at..at + LANES].as_chunks().0[0]
-}
-
-/// The sixteen lanes of `values` at panel `t`; zeros behind the last.
-#[inline(always)]
-fn lanes(values: &[f32], t: usize) -> [f32; LANES] {
-    let values = &values[t * LANES..];
-    match values.first_chunk() {
-        Some(all) => *all,
-        None => std::array::from_fn(|lane| values.get(lane).copied().unwrap_or(0.0)),
-    }
+fn totals<V: Vector>(sums: [V; GROUP]) -> [f32; GROUP] {
+    sums.map(V::sum)
 }
 
 vectorised! {
     /// Forward // y, x (m, n), stats (m, STATS), gain, shift (n)
-    pub fn forward(y: &mut [f32], stats: &mut [f32], x: &[f32], gain: &[f32], shift: &[f32]) {
+    pub fn forward<V>(y: &mut [f32], stats: &mut [f32], x: &[f32], gain: &[f32], shift: &[f32]) {
         let n = gain.len();
         let x = Panels::filling(x, n);
         let (m, _) = x.shape();
-        let (data, step) = x.layout();
-        let panels = n.div_ceil(LANES);
         let stats = &mut stats.as_chunks_mut::<STATS>().0[..m];
-        for (i, stats) in stats.iter_mut().enumerate() {
-            let mut sums = [0.0; LANES];
-            for t in 0..panels {
-                accumulate(&mut sums, *sixteen(data, i * LANES + t * step), n - t * LANES);
+        for (group, stats) in stats.chunks_mut(GROUP).enumerate() {
+            let mut sums = [V::splat(0.0); GROUP];
+            for (t, part) in parts(x, group * GROUP) {
+                for (sum, x) in sums.iter_mut().zip(part) {
+                    *sum = sum.add(first(V::load(x), n - t * LANES));
+                }
             }
-            let mean = sum(sums) / n as f32;
-            let mut squares = [0.0; LANES];
-            for t in 0..panels {
-                let deviations = sixteen(data, i * LANES + t * step).map(|x| (x - mean) * (x - mean));
-                accumulate(&mut squares, deviations, n - t * LANES);
+            let means = totals(sums).map(|sum| sum / n as f32);
+            let mut squares = [V::splat(0.0); GROUP];
+            for (t, part) in parts(x, group * GROUP) {
+                for ((square, x), mean) in squares.iter_mut().zip(part).zip(means) {
+                    let deviation = V::load(x).sub(V::splat(mean));
+                    *square = square.add(first(deviation.mul(deviation), n - t * LANES));
+                }
             }
-            *stats = [mean, 1.0 / (sum(squares) / n as f32 + EPSILON).sqrt()];
+            for ((stats, square), mean) in stats.iter_mut().zip(totals(squares)).zip(means) {
+                *stats = [mean, 1.0 / (square / n as f32 + EPSILON).sqrt()];
+            }
         }
         for (t, y) in y.chunks_exact_mut(m * LANES).enumerate() {
-            let (gain, shift) = (lanes(gain, t), lanes(shift, t));
-            for ((y, x), [mean, rstd]) in y.as_chunks_mut::<LANES>().0.iter_mut().zip(x.panel(t)).zip(&*stats) {
-                for (((y, x), gain), shift) in y.iter_mut().zip(x).zip(gain).zip(shift) {
-                    *y = ((x - mean) * rstd).mul_add(gain, shift);
-                }
+            let (gain, shift): (V, V) = (lanes_of(gain, t), lanes_of(shift, t));
+            for ((y, x), [mean, rstd]) in y.as_chunks_mut().0.iter_mut().zip(x.panel(t)).zip(&*stats) {
+                V::load(x).sub(V::splat(*mean)).mul(V::splat(*rstd)).mul_add(gain, shift).store(y);
             }
         }
     }
@@ -72,9 +64,8 @@ vectorised! {
 
 vectorised! {
     /// Backward: `dx = onto + rstd * (g - mean(g) - xhat * mean(g * xhat))` with `g = dy * gain`; the gradients of gain and
-    /// shift are added to theirs. // dx, dy, x (m, n), stats (m, STATS), onto (m,
-    /// n) or empty for zeros
-    pub fn backward(
+    /// shift are added to theirs. // dx, dy, x (m, n), stats (m, STATS), onto (m, n) or empty for zeros
+    pub fn backward<V>(
         dx: &mut [f32],
         dgain: &mut [f32],
         dshift: &mut [f32],
@@ -88,53 +79,44 @@ vectorised! {
         let m = dx.len() / padded(n);
         let (x, dy) = (Panels::new(x, m, n), Panels::new(dy, m, n));
         let stats = &stats.as_chunks::<STATS>().0[..m];
-        let ((x_data, step), (dy_data, _)) = (x.layout(), dy.layout());
-        // Rows in groups, so that their means need no memory but the stack's.
-        for first in (0..m).step_by(GROUP) {
-            let rows = GROUP.min(m - first);
-            let mut means = [[0.0f32; 2]; GROUP];
-            for (i, means) in means.iter_mut().enumerate().take(rows) {
-                let [mean, rstd] = stats[first + i];
-                let (mut sums, mut dots) = ([0.0; LANES], [0.0; LANES]);
-                for t in 0..n.div_ceil(LANES) {
-                    let at = (first + i) * LANES + t * step;
-                    let (dy, x, gain) = (sixteen(dy_data, at), sixteen(x_data, at), lanes(gain, t));
-                    let (mut g, mut of_normed) = ([0.0; LANES], [0.0; LANES]);
-                    for lane in 0..LANES {
-                        g[lane] = dy[lane] * gain[lane];
-                        of_normed[lane] = g[lane] * ((x[lane] - mean) * rstd);
-                    }
-                    accumulate(&mut sums, g, n - t * LANES);
-                    accumulate(&mut dots, of_normed, n - t * LANES);
+        for (group, stats) in stats.chunks(GROUP).enumerate() {
+            let from = group * GROUP;
+            let (mut sums, mut dots) = ([V::splat(0.0); GROUP], [V::splat(0.0); GROUP]);
+            for ((t, x), (_, dy)) in parts(x, from).zip(parts(dy, from)) {
+                let gain: V = lanes_of(gain, t);
+                let rows = sums.iter_mut().zip(&mut dots).zip(x).zip(dy).zip(stats);
+                for ((((sum, dot), x), dy), [mean, rstd]) in rows {
+                    let g = first(V::load(dy).mul(gain), n - t * LANES);
+                    let normed = V::load(x).sub(V::splat(*mean)).mul(V::splat(*rstd));
+                    *sum = sum.add(g);
+                    *dot = dot.add(first(g.mul(normed), n - t * LANES));
                 }
-                *means = [sum(sums) / n as f32, sum(dots) / n as f32];
             }
-            for t in 0..n.div_ceil(LANES) {
-                let gains = lanes(gain, t);
-                let (mut dgains, mut dshifts) = ([0.0f32; LANES], [0.0f32; LANES]);
-                let from = t * step + first * LANES;
-                                let dx = dx[from..from + rows * LANES].as_chunks_mut::<LANES>().0;
-                let all = dx.iter_mut().zip(&dy.panel(t)[first..]).zip(&x.panel(t)[first..]).zip(&stats[first..]).zip(&means);
-                for ((((dx, dy), x), [mean, rstd]), [average, dot]) in all {
-                    for lane in 0..LANES {
-                        let normed = (x[lane] - mean) * rstd;
-                        dgains[lane] = dy[lane].mul_add(normed, dgains[lane]);
-                        dshifts[lane] += dy[lane];
-                        dx[lane] = rstd * ((-normed).mul_add(*dot, dy[lane].mul_add(gains[lane], -average)));
+            let averages = totals(sums).map(|sum| sum / n as f32);
+            let dots = totals(dots).map(|sum| sum / n as f32);
+            for ((t, x), (_, dy)) in parts(x, from).zip(parts(dy, from)) {
+                let gain: V = lanes_of(gain, t);
+                let (mut dgains, mut dshifts) = (V::splat(0.0), V::splat(0.0));
+                let at = (t * m + from) * LANES;
+                let dx = dx[at..at + x.len() * LANES].as_chunks_mut().0;
+                let onto = if onto.is_empty() { &[] } else { onto[at..at + x.len() * LANES].as_chunks().0 };
+                let rows = dx.iter_mut().zip(x).zip(dy).zip(stats).zip(averages).zip(dots);
+                for (i, (((((dx, x), dy), [mean, rstd]), average), dot)) in rows.enumerate() {
+                    let (dy, rstd) = (V::load(dy), V::splat(*rstd));
+                    let normed = V::load(x).sub(V::splat(*mean)).mul(rstd);
+                    dgains = dy.mul_add(normed, dgains);
+                    dshifts = dshifts.add(dy);
+                    let centred = dy.mul_add(gain, V::splat(-average));
+                    let mut value = rstd.mul(normed.mul_add(V::splat(-dot), centred));
+                    if let Some(onto) = onto.get(i) {
+                        value = value.add(V::load(onto));
                     }
-                }
-                if !onto.is_empty() {
-                    for (dx, onto) in dx.as_flattened_mut().iter_mut().zip(&onto[from..]) {
-                        *dx += onto;
-                    }
+                    value.store(dx);
                 }
                 let end = n.min((t + 1) * LANES);
-                dgain[t * LANES..end].iter_mut().zip(dgains).for_each(|(sum, d)| *sum += d);
-                dshift[t * LANES..end].iter_mut().zip(dshifts).for_each(|(sum, d)| *sum += d);
+                dgain[t * LANES..end].iter_mut().zip(dgains.array()).for_each(|(sum, d)| *sum += d);
+                dshift[t * LANES..end].iter_mut().zip(dshifts.array()).for_each(|(sum, d)| *sum += d);
             }
         }
     }
 }
-
-/// Rows whose means the backward pass holds at a time.
-const GROUP: usize = 32;

@@ -130,15 +130,10 @@ pub fn forward(
 
 vectorised! {
     /// `sums[j] += sum over rows i of y[i, j]`, rows in order // sums (n), y (m, n)
-    pub fn add_column_sums(sums: &mut [f32], y: Panels<'_>) {
+    pub fn add_column_sums<V>(sums: &mut [f32], y: Panels<'_>) {
         for (t, sums) in sums.chunks_mut(LANES).enumerate() {
-            let mut lanes = [0.0f32; LANES];
-            for row in y.panel(t) {
-                for (lane, y) in lanes.iter_mut().zip(row) {
-                    *lane += y;
-                }
-            }
-            sums.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += lane);
+            let lanes = y.panel(t).iter().fold(V::splat(0.0), |lanes, row| lanes.add(V::load(row)));
+            sums.iter_mut().zip(lanes.array()).for_each(|(sum, lane)| *sum += lane);
         }
     }
 }
