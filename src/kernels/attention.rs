@@ -1,6 +1,6 @@
 //! Multi-head attention, forward and backward, each (sequence, head) by itself.
 //!
-//! A head's queries, keys and values are gathered into panels of their own. Scores exist only as a tile of `QUERIES` rows
+//! A head's queries, keys and values are read where they stand if they are whole panels there. Scores exist only as a tile of `QUERIES` rows
 //! per thread; the backward pass computes them again from the kept log-sum-exp of each row. Under a causal mask, keys
 //! behind a tile's last row are never touched.
 #![allow(unsafe_code)]
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::blocks::with_scratch;
 use super::cross_entropy::{GROUP, exponentials, multiply};
-use super::heads::{Part, Wide, gather};
+use super::heads::{Part, Wide, read};
 use super::linear::{Precision, product, product_of_transposed};
 use super::math::exp;
 use super::panels::{Blocked, Out, Panels, Store, padded, transposed};
@@ -107,13 +107,13 @@ fn hide(x: &mut [f32], m: usize, seen: usize, step: usize, value: f32) {
 }
 
 vectorised! {
-    /// Softmax of what each row sees, zeros behind: row i sees `seen + i * step` keys. // scores (m, keys) panels, lse (m)
-    fn softmax<V>(scores: &mut [f32], lse: &mut [f32], seen: usize, step: usize) {
+    /// Softmax of what each row sees, times `scale`, zeros behind: row i sees `seen + i * step` keys. // scores (m, keys) panels, lse (m)
+    fn softmax<V>(scores: &mut [f32], lse: &mut [f32], seen: usize, step: usize, scale: f32) {
         let m = lse.len();
         hide(scores, m, seen, step, f32::NEG_INFINITY);
         for from in (0..m).step_by(GROUP) {
             let rows = GROUP.min(m - from);
-            let stats = exponentials::<V>(scores, m, from, rows);
+            let stats = exponentials::<V>(scores, m, from, rows, scale);
             multiply::<V>(scores, m, from, &stats.map(|(_, sum)| 1.0 / sum)[..rows]);
             for (lse, (highest, sum)) in lse[from..].iter_mut().zip(stats) {
                 *lse = highest + sum.ln();
@@ -124,15 +124,25 @@ vectorised! {
 }
 
 vectorised! {
-    /// Probabilities from scores, and from their gradients those of the scores, `p (dp - delta)`. // p, ds (m, keys) panels
-    fn backward_of_softmax<V>(p: &mut [f32], ds: &mut [f32], lse: &[f32], delta: &[f32], seen: usize, step: usize) {
+    /// Probabilities from scores, and from their gradients those of the products q k^T, `scale p (dp - delta)`. // p, ds
+    /// (m, keys) panels
+    fn backward_of_softmax<V>(
+        p: &mut [f32],
+        ds: &mut [f32],
+        lse: &[f32],
+        delta: &[f32],
+        seen: usize,
+        step: usize,
+        scale: f32,
+    ) {
+        let factor = V::splat(scale);
         let m = lse.len();
         for (p, ds) in p.chunks_exact_mut(m * LANES).zip(ds.chunks_exact_mut(m * LANES)) {
             let rows = p.as_chunks_mut::<LANES>().0.iter_mut().zip(ds.as_chunks_mut::<LANES>().0);
             for (((p, ds), lse), delta) in rows.zip(lse).zip(delta) {
-                let value = exp(V::load(p).sub(V::splat(*lse)));
+                let value = exp(V::load(p).mul_add(factor, V::splat(-*lse)));
                 value.store(p);
-                value.mul(V::load(ds).sub(V::splat(*delta))).store(ds);
+                factor.mul(value).mul(V::load(ds).sub(V::splat(*delta))).store(ds);
             }
         }
         hide(p, m, seen, step, 0.0);
@@ -158,34 +168,33 @@ vectorised! {
 /// `y = softmax(q k^T / sqrt(d)) v` // y (B, T, C), lse (B, H, T), qkv (B, T, 3C)
 pub fn forward(shape: Shape, y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
     let Shape { context: t, precision, .. } = shape;
-    let d = shape.head_width();
+    let (d, scale) = (shape.head_width(), shape.scale());
     let all = shape.buffer(qkv.len(), 3);
     let y = Wide::new(y, Blocked { width: shape.width, ..all });
     lse.par_chunks_mut(t).enumerate().with_max_len(1).for_each(|(index, lse)| {
         let [head, turned, tile] = shape.lengths();
         with_scratch(|scratch| {
             let ([buffer, ..], pairs) = scratch.take([4 * head + turned + tile, 0, 0]);
-            let [q, k, v, out, k_t, scores] = cut(buffer, [head, head, head, head, turned, tile]);
-            gather(q, qkv, all, shape.head(index, 0), shape.scale());
-            gather(k, qkv, all, shape.head(index, 1), 1.0);
-            gather(v, qkv, all, shape.head(index, 2), 1.0);
-            transposed(k_t, Panels::new(k, t, d));
-            let [q, v] = [&*q, &*v].map(|x| Panels::new(x, t, d));
+            let [q, k, v, own, k_t, scores] = cut(buffer, [head, head, head, head, turned, tile]);
+            let q = read(qkv, all, shape.head(index, 0), q);
+            transposed(k_t, read(qkv, all, shape.head(index, 1), k));
+            let v = read(qkv, all, shape.head(index, 2), v);
             let k_t = Panels::new(k_t, d, t);
-            let result = Out::panels(out, t, d);
-            for (queries, keys) in shape.tiles() {
-                let rows = queries.len();
-                let scores = &mut scores[..rows * padded(keys)];
-                let (q, k_t, v) = (q.rows(queries.clone()), k_t.columns(0..keys), v.rows(0..keys));
-                product(precision, Out::panels(scores, rows, keys), q, k_t, pairs, Store::Set);
-                let (seen, step) = shape.seen(&queries, keys);
-                softmax(scores, &mut lse[queries.clone()], seen, step);
-                // SAFETY: one part at a time.
-                let result = unsafe { result.part(queries, 0..d) };
-                product(precision, result, Panels::new(scores, rows, keys), v, pairs, Store::Set);
-            }
+            let mut each_tile = |result: Out<'_>| {
+                for (queries, keys) in shape.tiles() {
+                    let rows = queries.len();
+                    let scores = &mut scores[..rows * padded(keys)];
+                    let (q, k_t, v) = (q.rows(queries.clone()), k_t.columns(0..keys), v.rows(0..keys));
+                    product(precision, Out::panels(scores, rows, keys), q, k_t, pairs, Store::Set);
+                    let (seen, step) = shape.seen(&queries, keys);
+                    softmax(scores, &mut lse[queries.clone()], seen, step, scale);
+                    // SAFETY: one part at a time.
+                    let result = unsafe { result.part(queries, 0..d) };
+                    product(precision, result, Panels::new(scores, rows, keys), v, pairs, Store::Set);
+                }
+            };
             // SAFETY: this head's columns of this sequence's rows are written here alone.
-            unsafe { y.scatter(shape.head(index, 0), out, 1.0) };
+            unsafe { y.write(shape.head(index, 0), own, &mut each_tile) };
         });
     });
 }
@@ -193,50 +202,52 @@ pub fn forward(shape: Shape, y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
 /// The gradient of `qkv` // dqkv (B, T, 3C), dy and y (B, T, C), lse (B, H, T)
 pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f32], qkv: &[f32]) {
     let Shape { context: t, precision, .. } = shape;
-    let d = shape.head_width();
+    let (d, scale) = (shape.head_width(), shape.scale());
     let all = shape.buffer(qkv.len(), 3);
     let narrow = Blocked { width: shape.width, ..all };
     let dqkv = Wide::new(dqkv, all);
     lse.par_chunks(t).enumerate().with_max_len(1).for_each(|(index, lse)| {
         let [head, turned, tile] = shape.lengths();
+        let of = |part| shape.head(index, part);
         with_scratch(|scratch| {
             let ([heads, others, delta], pairs) = scratch.take([8 * head, 2 * (turned + tile), QUERIES]);
-            let [q, k, v, dy_own, y_own, dq, dk, dv] = cut(heads, [head; 8]);
+            let [q, k, v, dy_own, y_own, dq_own, dk_own, dv_own] = cut(heads, [head; 8]);
             let [k_t, v_t, p, ds] = cut(others, [turned, turned, tile, tile]);
-            gather(q, qkv, all, shape.head(index, 0), shape.scale());
-            gather(k, qkv, all, shape.head(index, 1), 1.0);
-            gather(v, qkv, all, shape.head(index, 2), 1.0);
-            gather(dy_own, dy, narrow, shape.head(index, 0), 1.0);
-            gather(y_own, y, narrow, shape.head(index, 0), 1.0);
-            let [q, k, v, dy, y] = [&*q, k, v, dy_own, y_own].map(|x| Panels::new(x, t, d));
+            let q = read(qkv, all, of(0), q);
+            let k = read(qkv, all, of(1), k);
+            let dy = read(dy, narrow, of(0), dy_own);
+            let y = read(y, narrow, of(0), y_own);
             transposed(k_t, k);
-            transposed(v_t, v);
+            transposed(v_t, read(qkv, all, of(2), v));
             let [k_t, v_t] = [&*k_t, v_t].map(|x| Panels::new(x, d, t));
-            let [q_out, k_out, v_out] = [&mut *dq, dk, dv].map(|x| Out::panels(x, t, d));
-            // The last tile first: it sees all keys, so it stores what the others add to.
-            for (queries, keys) in shape.tiles().rev() {
-                let rows = queries.len();
-                let (p, ds) = (&mut p[..rows * padded(keys)], &mut ds[..rows * padded(keys)]);
-                let [q, dy, y] = [q, dy, y].map(|x| x.rows(queries.clone()));
-                let [k_t, v_t] = [k_t, v_t].map(|x| x.columns(0..keys));
-                product(precision, Out::panels(p, rows, keys), q, k_t, pairs, Store::Set);
-                product(precision, Out::panels(ds, rows, keys), dy, v_t, pairs, Store::Set);
-                let delta = &mut delta[..rows];
-                row_dots(delta, dy, y);
-                let (seen, step) = shape.seen(&queries, keys);
-                backward_of_softmax(p, ds, &lse[queries.clone()], delta, seen, step);
-                let [p, ds] = [&*p, ds].map(|x| Panels::new(x, rows, keys));
-                let store = if queries.end == t { Store::Set } else { Store::Add };
-                // SAFETY: of each result, one part at a time.
-                let (dq, dk, dv) =
-                    unsafe { (q_out.part(queries, 0..d), k_out.part(0..keys, 0..d), v_out.part(0..keys, 0..d)) };
-                product(precision, dq, ds, k.rows(0..keys), pairs, Store::Set);
-                product_of_transposed(precision, dk, ds, q, pairs, store);
-                product_of_transposed(precision, dv, p, dy, pairs, store);
-            }
-            for (index_of, (gradient, factor)) in [(dq, shape.scale()), (dk, 1.0), (dv, 1.0)].into_iter().enumerate() {
-                // SAFETY: this head's columns of this sequence's rows are written here alone.
-                unsafe { dqkv.scatter(shape.head(index, index_of), gradient, factor) };
+            let mut each_tile = |dq: Out<'_>, dk: Out<'_>, dv: Out<'_>| {
+                // The last tile first: it sees all keys, so it stores what the others add to.
+                for (queries, keys) in shape.tiles().rev() {
+                    let rows = queries.len();
+                    let (p, ds) = (&mut p[..rows * padded(keys)], &mut ds[..rows * padded(keys)]);
+                    let [q, dy, y] = [q, dy, y].map(|x| x.rows(queries.clone()));
+                    let [k_t, v_t] = [k_t, v_t].map(|x| x.columns(0..keys));
+                    product(precision, Out::panels(p, rows, keys), q, k_t, pairs, Store::Set);
+                    product(precision, Out::panels(ds, rows, keys), dy, v_t, pairs, Store::Set);
+                    let delta = &mut delta[..rows];
+                    row_dots(delta, dy, y);
+                    let (seen, step) = shape.seen(&queries, keys);
+                    backward_of_softmax(p, ds, &lse[queries.clone()], delta, seen, step, scale);
+                    let [p, ds] = [&*p, ds].map(|x| Panels::new(x, rows, keys));
+                    let store = if queries.end == t { Store::Set } else { Store::Add };
+                    // SAFETY: of each result, one part at a time.
+                    let (dq, dk, dv) =
+                        unsafe { (dq.part(queries, 0..d), dk.part(0..keys, 0..d), dv.part(0..keys, 0..d)) };
+                    product(precision, dq, ds, k.rows(0..keys), pairs, Store::Set);
+                    product_of_transposed(precision, dk, ds, q, pairs, store);
+                    product_of_transposed(precision, dv, p, dy, pairs, store);
+                }
+            };
+            // SAFETY: this head's columns of this sequence's rows are written here alone, each part by itself.
+            unsafe {
+                dqkv.write(of(0), dq_own, |dq| {
+                    dqkv.write(of(1), dk_own, |dk| dqkv.write(of(2), dv_own, |dv| each_tile(dq, dk, dv)));
+                });
             }
         });
     });

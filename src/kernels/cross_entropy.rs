@@ -25,7 +25,7 @@ vectorised! {
             for (i, (loss, &target)) in losses.iter_mut().zip(targets).enumerate() {
                 *loss = -logits[at(first + i, target)];
             }
-            let stats = exponentials::<V>(logits, m, first, rows);
+            let stats = exponentials::<V>(logits, m, first, rows, 1.0);
             for (loss, (highest, sum)) in losses.iter_mut().zip(&stats) {
                 *loss += highest + sum.ln();
             }
@@ -50,21 +50,28 @@ fn parts(x: &mut [f32], m: usize, first: usize, rows: usize) -> impl Iterator<It
     x.chunks_exact_mut(m * LANES).map(part)
 }
 
-/// Replaces each value of some rows (at most `GROUP`) by `exp(value - highest)`; returns each row's highest and sum. NaN
-/// anywhere makes the sum NaN. // x (m, n) panels, of which all lanes count
+/// Replaces each value of some rows (at most `GROUP`) by `exp(scale (value - highest))`; returns each row's highest, times
+/// the scale (which is positive), and sum. NaN anywhere makes the sum NaN. // x (m, n) panels, of which all lanes count
 #[inline(always)]
-pub(super) fn exponentials<V: Vector>(x: &mut [f32], m: usize, first: usize, rows: usize) -> [(f32, f32); GROUP] {
+pub(super) fn exponentials<V: Vector>(
+    x: &mut [f32],
+    m: usize,
+    first: usize,
+    rows: usize,
+    scale: f32,
+) -> [(f32, f32); GROUP] {
     let mut highest = [V::splat(f32::NEG_INFINITY); GROUP];
     for part in parts(x, m, first, rows) {
         for (highest, row) in highest.iter_mut().zip(part) {
             *highest = V::load(row).greater(*highest);
         }
     }
-    let tops = highest.map(|lanes| lanes.array().into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a }));
+    let tops = highest
+        .map(|lanes| scale * lanes.array().into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a }));
     let mut sums = [V::splat(0.0); GROUP];
     for part in parts(x, m, first, rows) {
         for ((sum, top), row) in sums.iter_mut().zip(&tops).zip(part) {
-            let value = exp(V::load(row).sub(V::splat(*top)));
+            let value = exp(V::load(row).mul_add(V::splat(scale), V::splat(-*top)));
             value.store(row);
             *sum = sum.add(value);
         }

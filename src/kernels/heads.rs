@@ -1,10 +1,11 @@
-//! One head's rows: out of a wide buffer of all heads, in blocks of panels, into panels of their own, and back.
+//! One head's rows in a wide buffer of all heads: as they stand, where they are panels of one block, else copied into panels
+//! of their own and back.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::panels::{Blocked, padded};
+use super::panels::{Blocked, Out, Panels, padded};
 use super::simd::{LANES, vectorised};
 
 /// Columns `first..first + width` of rows `rows`.
@@ -22,6 +23,14 @@ impl Part {
     /// Elements of the panels that hold it.
     pub fn len(&self) -> usize {
         self.rows.len() * padded(self.width)
+    }
+
+    /// Where it begins and how far its panels are apart, if it is whole panels of one block.
+    fn in_place(&self, shape: Blocked) -> Option<(usize, usize)> {
+        let (first, last) = (self.rows.start, self.rows.end.max(1) - 1);
+        let is_aligned = self.first.is_multiple_of(LANES) && self.width.is_multiple_of(LANES);
+        let (_, step) = shape.row(first);
+        (is_aligned && first / shape.block == last / shape.block).then(|| (shape.at(first, self.first), step))
     }
 
     /// Calls `f` with where runs of elements stand in the wide buffer and in the part's panels, and how long they are.
@@ -49,14 +58,19 @@ impl Part {
     }
 }
 
+/// A part of `x` as it stands, or copied to `own`, which is to hold [`Part::len`] elements.
+pub fn read<'a>(x: &'a [f32], shape: Blocked, part: Part, own: &'a mut [f32]) -> Panels<'a> {
+    let (rows, width) = (part.rows.len(), part.width);
+    if let Some(at) = part.in_place(shape) {
+        return Panels::from(x, at, rows, width);
+    }
+    gather(own, x, shape, part);
+    Panels::new(own, rows, width)
+}
+
 vectorised! {
-    /// Copies a part of `x`, times `factor`, into panels of its own.
-    pub fn gather(y: &mut [f32], x: &[f32], shape: Blocked, part: Part, factor: f32) {
-        part.runs(shape, |from, to, count| {
-            for (y, x) in y[to..to + count].iter_mut().zip(&x[from..from + count]) {
-                *y = x * factor;
-            }
-        });
+    fn gather(y: &mut [f32], x: &[f32], shape: Blocked, part: Part) {
+        part.runs(shape, |from, to, count| y[to..to + count].copy_from_slice(&x[from..from + count]));
     }
 }
 
@@ -68,9 +82,9 @@ pub struct Wide<'a> {
     lifetime: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: it is an exclusive borrow of its slice, as `&mut [f32]` is; `scatter` passes on the duty to keep parts disjoint.
+// SAFETY: it is an exclusive borrow of its slice, as `&mut [f32]` is; `write` passes on the duty to keep parts disjoint.
 unsafe impl Send for Wide<'_> {}
-// SAFETY: as above: nothing can be written but by `scatter`.
+// SAFETY: as above: nothing can be written but by `write`.
 unsafe impl Sync for Wide<'_> {}
 
 impl<'a> Wide<'a> {
@@ -83,61 +97,76 @@ impl<'a> Wide<'a> {
         Self { data: data.as_mut_ptr(), shape, lifetime: PhantomData }
     }
 
-    /// Copies panels, times `factor`, to where they belong.
+    /// Calls `f` with what it is to write a part to: the buffer itself, or `own` (of [`Part::len`] elements), which is then
+    /// copied to where it belongs.
     ///
     /// # Panics
     /// If the part exceeds the buffer.
     ///
     /// # Safety
     /// No two parts that are written at the same time overlap.
-    pub unsafe fn scatter(self, part: Part, x: &[f32], factor: f32) {
+    pub unsafe fn write(self, part: Part, own: &mut [f32], f: impl FnOnce(Out<'_>)) {
         let shape = self.shape;
         assert!(part.rows.end <= shape.rows && part.first + part.width <= shape.width, "a part exceeds its buffer");
-        put(self, part, x, factor);
+        let (rows, width) = (part.rows.len(), part.width);
+        if let Some((first, step)) = part.in_place(shape) {
+            // SAFETY: the part lies inside the buffer, and is written here alone.
+            return f(unsafe { Out::from(self.data.wrapping_add(first), step, rows, width) });
+        }
+        f(Out::panels(own, rows, width));
+        scatter(self, part, own);
     }
 }
 
 vectorised! {
-    /// As [`Wide::scatter`], which has checked the part.
-    fn put(wide: Wide<'_>, part: Part, x: &[f32], factor: f32) {
+    /// Copies panels to where they belong; [`Wide::write`] has checked the part.
+    fn scatter(wide: Wide<'_>, part: Part, x: &[f32]) {
         part.runs(wide.shape, |to, from, count| {
             // SAFETY: `runs` stays inside the part, which lies inside the buffer and which nobody else writes or reads now.
             let y = unsafe { std::slice::from_raw_parts_mut(wide.data.add(to), count) };
-            for (y, x) in y.iter_mut().zip(&x[from..from + count]) {
-                *y = x * factor;
-            }
+            y.copy_from_slice(&x[from..from + count]);
         });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::fp32;
+    use super::super::panels::Store;
     use super::*;
 
     #[test]
-    fn what_is_gathered_comes_back_to_its_place() {
-        // Whole panels, and heads that share a panel or lie across two; rows across three blocks.
-        for (width, first, columns) in [(64, 16, 32), (40, 12, 10), (7, 3, 4)] {
+    fn what_is_read_comes_back_to_its_place() {
+        // Whole panels in one block and across blocks, heads that share a panel, one that lies across two.
+        for (rows, width, first, columns) in
+            [(20..40, 64, 16, 32), (15..47, 64, 16, 32), (15..47, 40, 12, 10), (3..9, 7, 3, 4)]
+        {
             let shape = Blocked { rows: 50, block: 20, width };
             let x: Vec<f32> = (0..shape.len()).map(|i| i as f32).collect();
-            let part = Part { rows: 15..47, first, width: columns };
-            let mut head = vec![0.0; part.len()];
-            gather(&mut head, &x, shape, part.clone(), 2.0);
-            let own = Blocked { rows: 32, block: 32, width: columns };
-            for (i, j) in (0..32).flat_map(|i| (0..columns).map(move |j| (i, j))) {
-                assert_eq!(head[own.at(i, j)], 2.0 * x[shape.at(15 + i, first + j)]);
+            let part = Part { rows: rows.clone(), first, width: columns };
+            let is_in_place = rows == (20..40);
+            assert_eq!(part.in_place(shape).is_some(), is_in_place);
+            let mut own = vec![0.0; part.len()];
+            let head = read(&x, shape, part.clone(), &mut own);
+            assert_eq!(head.shape(), (rows.len(), columns));
+            for (i, j) in (0..rows.len()).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+                assert_eq!(head.panel(j / LANES)[i][j % LANES], x[shape.at(rows.start + i, first + j)]);
             }
-            let mut back = vec![-1.0; shape.len()];
+            // Back, times one as a matrix.
+            let mut one = vec![0.0; columns * padded(columns)];
+            let square = Blocked { rows: columns, block: columns, width: columns };
+            (0..columns).for_each(|i| one[square.at(i, i)] = 1.0);
+            let (mut back, mut spare) = (vec![-1.0; shape.len()], vec![0.0; part.len()]);
+            let one = Panels::new(&one, columns, columns);
             // SAFETY: the only part.
-            unsafe { Wide::new(&mut back, shape).scatter(part, &head, 0.5) };
-            let mut written = 0;
+            unsafe {
+                Wide::new(&mut back, shape).write(part, &mut spare, |out| fp32::product(out, head, one, Store::Set));
+            }
             for (i, j) in (0..50).flat_map(|i| (0..width).map(move |j| (i, j))) {
-                let is_inside = (15..47).contains(&i) && (first..first + columns).contains(&j);
+                let is_inside = rows.contains(&i) && (first..first + columns).contains(&j);
                 let at = shape.at(i, j);
                 assert_eq!(back[at], if is_inside { x[at] } else { -1.0 });
-                written += usize::from(is_inside);
             }
-            assert_eq!(written, 32 * columns);
         }
     }
 }

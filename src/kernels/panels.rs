@@ -46,6 +46,16 @@ impl<'a> Panels<'a> {
         Self::new(data, data.len() / padded(width), width)
     }
 
+    /// `rows` rows of `width` columns from where `first` says, panels `step` apart.
+    ///
+    /// # Panics
+    /// If the slice is too short for them.
+    pub(super) fn from(data: &'a [f32], (first, step): (usize, usize), rows: usize, width: usize) -> Self {
+        let data = &data[first..];
+        assert!((width.div_ceil(LANES).max(1) - 1) * step + rows * LANES <= data.len(), "panels exceed their slice");
+        Self { data, rows, width, step }
+    }
+
     /// Some of the rows.
     ///
     /// # Panics
@@ -125,6 +135,14 @@ impl<'a> Out<'a> {
     pub fn panels(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
         assert!(rows * padded(cols) <= data.len(), "a ({rows}, {cols}) result exceeds its slice");
         Self { data: data.as_mut_ptr(), rows, cols, row: LANES, panel: rows * LANES, lifetime: PhantomData }
+    }
+
+    /// `rows` rows of `cols` columns from `data` on, panels `panel` apart.
+    ///
+    /// # Safety
+    /// All of them can be written, and nothing else refers to them while this is in use.
+    pub(super) unsafe fn from(data: *mut f32, panel: usize, rows: usize, cols: usize) -> Self {
+        Self { data, rows, cols, row: LANES, panel, lifetime: PhantomData }
     }
 
     /// A part of it, from a panel's first column on.
