@@ -20,16 +20,16 @@ const CUBIC: f32 = 0.044_715;
 /// `2 sqrt(2/pi)`: `0.5 (1 + tanh z) = sigmoid(2 z)`.
 const SLOPE: f32 = 1.595_769;
 
-/// `y = gelu(x + bias)` and, unless it is empty, `slope` its derivative, element by element // y, slope, x (m, n) panels,
-/// bias (n)
+/// Replaces `x` by `gelu(x + bias)` and, unless it is empty, sets `slope` to its derivative, element by element // slope, x
+/// (m, n) panels, bias (n)
 ///
 /// (The bias is added here rather than before: one pass less over x.)
-pub fn forward(kind: Gelu, y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
+pub fn forward(kind: Gelu, x: &mut [f32], slope: &mut [f32], bias: &[f32]) {
     match kind {
-        Gelu::Tanh if slope.is_empty() => tanh(y, x, bias),
-        Gelu::Tanh => tanh_with_slope(y, slope, x, bias),
-        Gelu::Erf if slope.is_empty() => exact(y, x, bias),
-        Gelu::Erf => exact_with_slope(y, slope, x, bias),
+        Gelu::Tanh if slope.is_empty() => tanh(x, bias),
+        Gelu::Tanh => tanh_with_slope(x, slope, bias),
+        Gelu::Erf if slope.is_empty() => exact(x, bias),
+        Gelu::Erf => exact_with_slope(x, slope, bias),
     }
 }
 
@@ -50,54 +50,52 @@ fn share_and_slope<V: Vector, const EXACT: bool>(x: V) -> (V, V) {
 }
 
 #[inline(always)]
-fn values<V: Vector, const EXACT: bool>(y: &mut [f32], x: &[f32], bias: &[f32]) {
-    let panel = y.len() / bias.len().div_ceil(LANES);
-    for (t, (y, x)) in y.chunks_exact_mut(panel).zip(x.chunks_exact(panel)).enumerate() {
+fn values<V: Vector, const EXACT: bool>(x: &mut [f32], bias: &[f32]) {
+    let panel = x.len() / bias.len().div_ceil(LANES);
+    for (t, x) in x.chunks_exact_mut(panel).enumerate() {
         let bias: V = lanes_of(bias, t);
-        for (y, x) in y.as_chunks_mut().0.iter_mut().zip(x.as_chunks().0) {
-            let x = V::load(x).add(bias);
-            x.mul(share_and_slope::<V, EXACT>(x).0).store(y);
+        for x in x.as_chunks_mut().0 {
+            let value = V::load(x).add(bias);
+            value.mul(share_and_slope::<V, EXACT>(value).0).store(x);
         }
     }
 }
 
 #[inline(always)]
-fn values_and_slopes<V: Vector, const EXACT: bool>(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
-    let panel = y.len() / bias.len().div_ceil(LANES);
-    let panels = y.chunks_exact_mut(panel).zip(slope.chunks_exact_mut(panel)).zip(x.chunks_exact(panel));
-    for (t, ((y, slope), x)) in panels.enumerate() {
+fn values_and_slopes<V: Vector, const EXACT: bool>(x: &mut [f32], slope: &mut [f32], bias: &[f32]) {
+    let panel = x.len() / bias.len().div_ceil(LANES);
+    for (t, (x, slope)) in x.chunks_exact_mut(panel).zip(slope.chunks_exact_mut(panel)).enumerate() {
         let bias: V = lanes_of(bias, t);
-        let rows = y.as_chunks_mut().0.iter_mut().zip(slope.as_chunks_mut().0).zip(x.as_chunks().0);
-        for ((y, slope), x) in rows {
-            let x = V::load(x).add(bias);
-            let (share, of_x) = share_and_slope::<V, EXACT>(x);
-            x.mul(share).store(y);
+        for (x, slope) in x.as_chunks_mut().0.iter_mut().zip(slope.as_chunks_mut().0) {
+            let value = V::load(x).add(bias);
+            let (share, of_x) = share_and_slope::<V, EXACT>(value);
+            value.mul(share).store(x);
             of_x.store(slope);
         }
     }
 }
 
 vectorised! {
-    fn tanh<V>(y: &mut [f32], x: &[f32], bias: &[f32]) {
-        values::<V, false>(y, x, bias);
+    fn tanh<V>(x: &mut [f32], bias: &[f32]) {
+        values::<V, false>(x, bias);
     }
 }
 
 vectorised! {
-    fn tanh_with_slope<V>(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
-        values_and_slopes::<V, false>(y, slope, x, bias);
+    fn tanh_with_slope<V>(x: &mut [f32], slope: &mut [f32], bias: &[f32]) {
+        values_and_slopes::<V, false>(x, slope, bias);
     }
 }
 
 vectorised! {
-    fn exact<V>(y: &mut [f32], x: &[f32], bias: &[f32]) {
-        values::<V, true>(y, x, bias);
+    fn exact<V>(x: &mut [f32], bias: &[f32]) {
+        values::<V, true>(x, bias);
     }
 }
 
 vectorised! {
-    fn exact_with_slope<V>(y: &mut [f32], slope: &mut [f32], x: &[f32], bias: &[f32]) {
-        values_and_slopes::<V, true>(y, slope, x, bias);
+    fn exact_with_slope<V>(x: &mut [f32], slope: &mut [f32], bias: &[f32]) {
+        values_and_slopes::<V, true>(x, slope, bias);
     }
 }
 

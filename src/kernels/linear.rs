@@ -69,22 +69,41 @@ impl<'a> Ready<'a> {
 
     /// `y = x W + onto`, by the calling thread // y (m, n), x (m, k)
     pub fn multiply<'b>(&self, y: &mut [f32], x: Panels<'_>, scratch: &mut Buffer<u32>, onto: impl Into<Onto<'b>>) {
+        self.multiply_then(y, x, scratch, onto, |_, _| {});
+    }
+
+    /// As [`Self::multiply`]; calls `after` with the first column and the panels of each few panels that are done, while
+    /// they are in cache.
+    pub fn multiply_then<'b>(
+        &self,
+        y: &mut [f32],
+        x: Panels<'_>,
+        scratch: &mut Buffer<u32>,
+        onto: impl Into<Onto<'b>>,
+        after: impl FnMut(usize, &mut [f32]),
+    ) {
         let (m, k) = x.shape();
         match *self {
-            Self::F32(weight) => fp32::product(Out::panels(y, m, weight.shape().1), x, weight, onto),
+            Self::F32(weight) => fp32::product_then(y, x, weight, onto, after),
             Self::Bf16(weight, depth) => {
                 assert_eq!(k, depth, "inner dimensions of a product");
                 let packed = scratch.fit(bf16::packed_len(m, k));
                 bf16::pack(packed, Side::Left, Depth::Columns, x, k);
-                let rows = Operand::new(packed, m, k, 1).whole();
-                bf16::product(Out::panels(y, m, weight.outer()), rows, weight.whole(), onto);
+                bf16::product_then(y, Operand::new(packed, m, k, 1).whole(), weight.whole(), onto, after);
             }
         }
     }
 }
 
 /// `c = a b (+ c)` of two small matrices, by the calling thread // (m, n) = (m, k) (k, n)
-pub fn product(precision: Precision, c: Out<'_>, a: Panels<'_>, b: Panels<'_>, scratch: &mut Buffer<u32>, store: Store) {
+pub fn product(
+    precision: Precision,
+    c: Out<'_>,
+    a: Panels<'_>,
+    b: Panels<'_>,
+    scratch: &mut Buffer<u32>,
+    store: Store,
+) {
     match precision {
         Precision::F32 => fp32::product(c, a, b, store),
         Precision::Bf16 => pack_both(c, a, Depth::Columns, b, scratch, store),

@@ -26,17 +26,17 @@ struct Kept {
 /// What one active layer keeps between its forward and backward pass. M = B*T rows.
 #[derive(Default)]
 pub(super) struct Activations {
-    seen_1: Kept,      // pre-norm: ln_1(x) (M, C)
+    seen_1: Kept,         // pre-norm: ln_1(x) (M, C)
     stats_1: Buffer<f32>, // of whichever norm there is (M, STATS)
     qkv: Buffer<f32>,     // (M, 3C)
     lse: Buffer<f32>,     // (B, H, T)
-    mixed: Kept,       // attention's output before its projection (M, C)
+    mixed: Kept,          // attention's output before its projection (M, C)
     sum_1: Buffer<f32>,   // post-norm: the sum before the norm (M, C)
     middle: Buffer<f32>,  // attention sub-layer's output (M, C)
     seen_2: Kept,
     stats_2: Buffer<f32>,
     slope: Buffer<f32>, // of the GELU (M, rC)
-    act: Kept,       // behind the GELU (M, rC)
+    act: Kept,          // behind the GELU (M, rC)
     sum_2: Buffer<f32>,
     out: Buffer<f32>, // (M, C)
 }
@@ -262,7 +262,7 @@ impl Activations {
                 let mixed = Panels::filling(mixed, c);
                 let wide = x.len() / padded(c) * padded(inner);
                 with_scratch(|scratch| {
-                    let ([up_out, spare_act, spare_seen], pairs) = scratch.take([wide, wide, x.len()]);
+                    let ([spare_act, spare_seen, _], pairs) = scratch.take([wide, x.len(), 0]);
                     keep_left(packed_mixed, mixed, g.block);
                     let end = End { g, weight: proj, bias: bias(place::PROJ), norm: ln_1 };
                     end.run(middle, sum_1, stats_1, x, mixed, pairs);
@@ -276,9 +276,13 @@ impl Activations {
                     };
                     let seen = Panels::filling(seen, c);
                     keep_left(packed, seen, g.block);
-                    up.multiply(up_out, seen, pairs, Store::Set);
                     let act = own_or(act, spare_act);
-                    gelu::forward(Gelu::Tanh, act, slope, up_out, bias(place::UP));
+                    let (rows, bias_up) = (x.len() / padded(c), bias(place::UP));
+                    up.multiply_then(act, seen, pairs, Store::Set, |first, x| {
+                        let panels = first * rows..first * rows + x.len();
+                        let slope = if is_kept { &mut slope[panels] } else { &mut [] };
+                        gelu::forward(Gelu::Tanh, x, slope, &bias_up[first..inner.min(first + x.len() / rows)]);
+                    });
                     let act = Panels::filling(act, inner);
                     keep_left(packed_act, act, g.block);
                     let end = End { g, weight: down, bias: bias(place::DOWN), norm: ln_2 };
@@ -348,14 +352,7 @@ impl Activations {
         let sums = g.sums();
         s.sums.fit(g.blocks() * sums.total());
         self.through_mlp(g, p, &ready, d, s);
-        attention::backward(
-            g.shape,
-            s.d_qkv.fit(g.size(3 * c)),
-            &s.d_mixed,
-            &self.mixed.rows,
-            &self.lse,
-            &self.qkv,
-        );
+        attention::backward(g.shape, s.d_qkv.fit(g.size(3 * c)), &s.d_mixed, &self.mixed.rows, &self.lse, &self.qkv);
         self.through_queries(g, p, x, &ready[0], s);
         self.weights(g, grads, x, d, s, store);
         sums.store(grads, &s.sums, g.norm != Norm::None, store);
@@ -404,10 +401,13 @@ impl Activations {
                     linear::add_column_sums(totals.down, d_sum);
                     keep_right(packed_down, d_sum, g.block);
                     let d_act = own_or(d_act, spare);
-                    down.multiply(d_act, d_sum, pairs, Store::Set);
-                    gelu::backward(d_act, g.of(&self.slope, block, inner));
+                    let (rows, slope) = (d.len() / padded(c), g.of(&self.slope, block, inner));
+                    down.multiply_then(d_act, d_sum, pairs, Store::Set, |first, d| {
+                        gelu::backward(d, &slope[first * rows..first * rows + d.len()]);
+                        let sums = &mut totals.up[first..inner.min(first + d.len() / rows)];
+                        linear::add_column_sums(sums, Panels::new(d, rows, sums.len()));
+                    });
                     let d_act = Panels::filling(d_act, inner);
-                    linear::add_column_sums(totals.up, d_act);
                     keep_right(packed_up, d_act, g.block);
                     up.multiply(d_in, d_act, pairs, Store::Set);
                     match ln_2 {

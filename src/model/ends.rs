@@ -197,10 +197,10 @@ impl Output {
             let hidden = &self.hidden;
             for_blocks(shape.rows.div_ceil(block), bands, NOTHING, |index, [act, slope, y, stats], []| {
                 with_scratch(|scratch| {
-                    let ([dense, ..], pairs) = scratch.take([act.len(), 0, 0]);
+                    let (_, pairs) = scratch.take([0; 3]);
                     let x = Panels::filling(&hidden[index * each..][..act.len()], c);
-                    weight.multiply(dense, x, pairs, Store::Set);
-                    gelu::forward(head_gelu(m), act, slope, dense, bias);
+                    weight.multiply(act, x, pairs, Store::Set);
+                    gelu::forward(head_gelu(m), act, slope, bias);
                     layer_norm::forward(y, stats, act, gain, shift);
                 });
             });

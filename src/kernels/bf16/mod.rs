@@ -186,11 +186,39 @@ impl Kernel {
 /// # Panics
 /// If the shapes don't fit.
 pub fn product<'a>(c: Out<'_>, a: Part<'_>, b: Part<'_>, onto: impl Into<Onto<'a>>) {
-    product_by(Kernel::best(), c, a, b, onto.into());
+    product_by(Kernel::best(), c, a, b, onto.into(), |_, _| {});
 }
 
-/// As [`product`], by a given kernel, which must be one of [`Kernel::available`].
-pub fn product_by(kernel: Kernel, c: Out<'_>, a: Part<'_>, b: Part<'_>, onto: Onto<'_>) {
+/// `y = a b + onto`; calls `after` with the first column and the panels of each few panels that are done, while they are in
+/// cache. // y (m, n) panels, a (m, depth) left, b (depth, n) right operand
+///
+/// # Panics
+/// If the shapes don't fit.
+pub fn product_then<'a>(
+    y: &mut [f32],
+    a: Part<'_>,
+    b: Part<'_>,
+    onto: impl Into<Onto<'a>>,
+    mut after: impl FnMut(usize, &mut [f32]),
+) {
+    let m = a.outer;
+    let data = y.as_mut_ptr();
+    product_by(Kernel::best(), Out::panels(y, m, b.outer), a, b, onto.into(), |t, count| {
+        // SAFETY: these panels lie inside `y`, which is borrowed exclusively, and no product writes them any more.
+        let panels = unsafe { std::slice::from_raw_parts_mut(data.add(t * m * LANES), count * m * LANES) };
+        after(t * LANES, panels);
+    });
+}
+
+/// As [`product`], by a given kernel, which must be one of [`Kernel::available`]; says `after` which panels are done.
+pub fn product_by(
+    kernel: Kernel,
+    c: Out<'_>,
+    a: Part<'_>,
+    b: Part<'_>,
+    onto: Onto<'_>,
+    after: impl FnMut(usize, usize),
+) {
     assert_eq!(
         (a.of.depth_tiles, a.of.segments),
         (b.of.depth_tiles, b.of.segments),
@@ -202,16 +230,23 @@ pub fn product_by(kernel: Kernel, c: Out<'_>, a: Part<'_>, b: Part<'_>, onto: On
     // SAFETY: `blocks` hands out blocks inside `c` and panels inside the operands; kernels are available by contract.
     match kernel {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Amx => amx::configured(|| blocks(c, a, b, onto, |c, p| unsafe { amx::block(c, p) })),
+        Kernel::Amx => amx::configured(|| blocks(c, a, b, onto, |c, p| unsafe { amx::block(c, p) }, after)),
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512 => blocks(c, a, b, onto, |c, p| unsafe { avx512::block(c, p) }),
-        Kernel::Portable => blocks(c, a, b, onto, |c, p| unsafe { portable::block(c, p) }),
+        Kernel::Avx512 => blocks(c, a, b, onto, |c, p| unsafe { avx512::block(c, p) }, after),
+        Kernel::Portable => blocks(c, a, b, onto, |c, p| unsafe { portable::block(c, p) }, after),
     }
 }
 
 /// Cuts a product into chunks of depth and blocks of 32 x 32.
 #[inline(always)]
-fn blocks(mut c: Out<'_>, a: Part<'_>, b: Part<'_>, onto: Onto<'_>, kernel: impl Fn(Block, Panels)) {
+fn blocks(
+    mut c: Out<'_>,
+    a: Part<'_>,
+    b: Part<'_>,
+    onto: Onto<'_>,
+    kernel: impl Fn(Block, Panels),
+    mut after: impl FnMut(usize, usize),
+) {
     let (m, n) = c.shape();
     if m == 0 || n == 0 {
         return;
@@ -227,6 +262,7 @@ fn blocks(mut c: Out<'_>, a: Part<'_>, b: Part<'_>, onto: Onto<'_>, kernel: impl
     for segment in (0..segments).step_by(together) {
         for depth_tile in (0..depth_tiles).step_by(CHUNK) {
             let is_first = segment == 0 && depth_tile == 0;
+            let is_last = segment + together >= segments && depth_tile + CHUNK >= depth_tiles;
             let is_added = onto.store == Store::Add || !is_first;
             for j in (0..n).step_by(BLOCK) {
                 for i in (0..m).step_by(BLOCK) {
@@ -259,6 +295,9 @@ fn blocks(mut c: Out<'_>, a: Part<'_>, b: Part<'_>, onto: Onto<'_>, kernel: impl
                     if is_first && !onto.residual.is_empty() {
                         add_residual(block, rows, columns, onto.residual.as_ptr().wrapping_add(at));
                     }
+                }
+                if is_last {
+                    after(j / OUTER, (n - j).min(BLOCK).div_ceil(OUTER));
                 }
             }
         }
@@ -366,7 +405,7 @@ mod tests {
                     let right = Operand::new(&right, n, depth / segments, segments).whole();
                     let stride = n + 3;
                     let mut c = vec![0.5; m * stride];
-                    product_by(kernel, Out::rows(&mut c, m, n, stride), left, right, Store::Add.into());
+                    product_by(kernel, Out::rows(&mut c, m, n, stride), left, right, Store::Add.into(), |_, _| {});
                     for (x, &value) in c.iter().enumerate() {
                         let (i, j) = (x / stride, x % stride);
                         let terms = |i: usize, j: usize| {
@@ -390,12 +429,19 @@ mod tests {
         let (left, right) = (Operand::new(&left, m, depth, 1), Operand::new(&right, n, depth, 1));
         for kernel in Kernel::available() {
             let mut whole = vec![0.0; m * n];
-            product_by(kernel, Out::rows(&mut whole, m, n, n), left.whole(), right.whole(), Store::Set.into());
+            product_by(
+                kernel,
+                Out::rows(&mut whole, m, n, n),
+                left.whole(),
+                right.whole(),
+                Store::Set.into(),
+                |_, _| {},
+            );
             let mut parts = vec![0.0; m * n];
             for (i, rows) in [(0, 48), (48, 16), (64, 32)] {
                 for j in [0, 32] {
                     let out = Out::rows(&mut parts[i * n + j..], rows, 32, n);
-                    product_by(kernel, out, left.part(i, rows), right.part(j, 32), Store::Set.into());
+                    product_by(kernel, out, left.part(i, rows), right.part(j, 32), Store::Set.into(), |_, _| {});
                 }
             }
             assert!(whole == parts, "{kernel:?}");

@@ -57,11 +57,8 @@ unsafe fn go<const R: usize, const N: usize, const ACROSS: bool>(w: Block) {
         let mask = if j + 1 == N { last } else { !0 };
         // SAFETY: the mask leaves alone what lies behind the result's last column.
         unsafe {
-            let bias = if w.bias.is_null() {
-                _mm512_setzero_ps()
-            } else {
-                _mm512_maskz_loadu_ps(mask, w.bias.add(j * LANES))
-            };
+            let bias =
+                if w.bias.is_null() { _mm512_setzero_ps() } else { _mm512_maskz_loadu_ps(mask, w.bias.add(j * LANES)) };
             for (i, acc) in acc.iter().enumerate() {
                 let at = j * w.c_panel + i * w.c_row;
                 let mut value = acc[j];

@@ -70,7 +70,29 @@ fn further(p: *const f32, by: usize) -> *const f32 {
 /// If the shapes don't fit.
 pub fn product<'a>(c: Out<'_>, a: Panels<'_>, b: Panels<'_>, onto: impl Into<Onto<'a>>) {
     let (m, depth) = a.shape();
-    go::<false>(c, a, b, m, depth, onto.into(), Ahead::default());
+    go::<false>(c, a, b, m, depth, onto.into(), Ahead::default(), |_, _| {});
+}
+
+/// `y = a b + onto`; calls `after` with the first column and the panels of each few panels that are done, while they are in
+/// cache. // y (m, n) panels, a (m, k), b (k, n)
+///
+/// # Panics
+/// If the shapes don't fit.
+pub fn product_then<'a>(
+    y: &mut [f32],
+    a: Panels<'_>,
+    b: Panels<'_>,
+    onto: impl Into<Onto<'a>>,
+    mut after: impl FnMut(usize, &mut [f32]),
+) {
+    let (m, depth) = a.shape();
+    let data = y.as_mut_ptr();
+    let c = Out::panels(y, m, b.shape().1);
+    go::<false>(c, a, b, m, depth, onto.into(), Ahead::default(), |t, count| {
+        // SAFETY: these panels lie inside `y`, which is borrowed exclusively, and no product writes them any more.
+        let panels = unsafe { std::slice::from_raw_parts_mut(data.add(t * m * LANES), count * m * LANES) };
+        after(t * LANES, panels);
+    });
 }
 
 /// `c = a^T b + onto` // c (m, n), a (k, m), b (k, n)
@@ -85,11 +107,12 @@ pub fn product_of_transposed<'a>(
     ahead: Ahead<'_>,
 ) {
     let (depth, m) = a.shape();
-    go::<true>(c, a, b, m, depth, onto.into(), ahead);
+    go::<true>(c, a, b, m, depth, onto.into(), ahead, |_, _| {});
 }
 
-/// Cuts a product into chunks of depth and blocks of up to eight rows and three panels. `ACROSS`: depth runs across the
+/// Cuts a product into chunks of depth and blocks of up to eight rows and three panels; says `after` which panels are done. `ACROSS`: depth runs across the
 /// rows of `a` rather than along them.
+#[allow(clippy::too_many_arguments)]
 fn go<const ACROSS: bool>(
     mut c: Out<'_>,
     a: Panels<'_>,
@@ -98,6 +121,7 @@ fn go<const ACROSS: bool>(
     depth: usize,
     onto: Onto<'_>,
     mut ahead: Ahead<'_>,
+    mut after: impl FnMut(usize, usize),
 ) {
     let (b_rows, n) = b.shape();
     assert_eq!(depth, b_rows, "inner dimensions of a product");
@@ -144,6 +168,9 @@ fn go<const ACROSS: bool>(
             // and bias are as long as the result, by the assertions above. `c` is borrowed exclusively. The level says
             // what the processor has.
             unsafe { strip::<ACROSS>(block, count, m, &mut ahead) };
+            if first + CHUNK >= depth {
+                after(t, count);
+            }
             t += count;
         }
     }
@@ -212,7 +239,8 @@ mod tests {
                 (panels(&a, k), panels(&at, m), panels(&b, n), panels(&old, n));
             let (a_panels, at_panels) = (Panels::new(&a_panels, m, k), Panels::new(&at_panels, k, m));
             let b_panels = Panels::new(&b_panels, k, n);
-            let exact = |x: usize| (0..k).map(|l| f64::from(a[x / n * k + l]) * f64::from(b[l * n + x % n])).sum::<f64>();
+            let exact =
+                |x: usize| (0..k).map(|l| f64::from(a[x / n * k + l]) * f64::from(b[l * n + x % n])).sum::<f64>();
             let check = |c: &[f32], what: &str, more: &dyn Fn(usize) -> f32| {
                 for (x, &value) in c.iter().enumerate() {
                     let right = exact(x) + f64::from(more(x));
