@@ -5,14 +5,13 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+/// Words of a cache line.
+const WORDS: usize = 16;
+
 /// A cache line.
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(64))]
-struct Line([u32; Line::WORDS]);
-
-impl Line {
-    const WORDS: usize = 16;
-}
+struct Line([u32; WORDS]);
 
 /// What a buffer can hold: four bytes, any of which is a value.
 pub trait Word: Copy + sealed::Sealed {}
@@ -41,7 +40,7 @@ impl<T> Default for Buffer<T> {
 impl<T: Word> Buffer<T> {
     /// Makes it `n` elements long; what they hold is of no matter. (Zeros when memory is new.)
     pub fn fit(&mut self, n: usize) -> &mut [T] {
-        let lines = n.div_ceil(Line::WORDS);
+        let lines = n.div_ceil(WORDS);
         if self.lines.len() < lines {
             self.lines.resize(lines, Line::default());
         }

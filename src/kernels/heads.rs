@@ -21,7 +21,7 @@ pub struct Part {
 
 impl Part {
     /// Elements of the panels that hold it.
-    pub fn len(&self) -> usize {
+    pub fn elements(&self) -> usize {
         self.rows.len() * padded(self.width)
     }
 
@@ -58,7 +58,7 @@ impl Part {
     }
 }
 
-/// A part of `x` as it stands, or copied to `own`, which is to hold [`Part::len`] elements.
+/// A part of `x` as it stands, or copied to `own`, which is to hold [`Part::elements`] elements.
 pub fn read<'a>(x: &'a [f32], shape: Blocked, part: Part, own: &'a mut [f32]) -> Panels<'a> {
     let (rows, width) = (part.rows.len(), part.width);
     if let Some(at) = part.in_place(shape) {
@@ -97,7 +97,7 @@ impl<'a> Wide<'a> {
         Self { data: data.as_mut_ptr(), shape, lifetime: PhantomData }
     }
 
-    /// Calls `f` with what it is to write a part to: the buffer itself, or `own` (of [`Part::len`] elements), which is then
+    /// Calls `f` with what it is to write a part to: the buffer itself, or `own` (of [`Part::elements`] elements), which is then
     /// copied to where it belongs.
     ///
     /// # Panics
@@ -146,7 +146,7 @@ mod tests {
             let part = Part { rows: rows.clone(), first, width: columns };
             let is_in_place = rows == (20..40);
             assert_eq!(part.in_place(shape).is_some(), is_in_place);
-            let mut own = vec![0.0; part.len()];
+            let mut own = vec![0.0; part.elements()];
             let head = read(&x, shape, part.clone(), &mut own);
             assert_eq!(head.shape(), (rows.len(), columns));
             for (i, j) in (0..rows.len()).flat_map(|i| (0..columns).map(move |j| (i, j))) {
@@ -156,7 +156,7 @@ mod tests {
             let mut one = vec![0.0; columns * padded(columns)];
             let square = Blocked { rows: columns, block: columns, width: columns };
             (0..columns).for_each(|i| one[square.at(i, i)] = 1.0);
-            let (mut back, mut spare) = (vec![-1.0; shape.len()], vec![0.0; part.len()]);
+            let (mut back, mut spare) = (vec![-1.0; shape.len()], vec![0.0; part.elements()]);
             let one = Panels::new(&one, columns, columns);
             // SAFETY: the only part.
             unsafe {

@@ -1,7 +1,7 @@
 //! Matrix products in f32 over panels, by the calling thread: nothing packed, nothing allocated.
 //!
 //! Elements of the left operand are broadcast, panels of the right one are read a row (16 lanes) at a time. Each element
-//! of a result sums over depth in order, by fused multiplications, in chunks of [`CHUNK`]: how a product is cut changes no
+//! of a result sums over depth in order, by fused multiplications, in chunks of `CHUNK`: how a product is cut changes no
 //! bit, nor does the kernel. This file owns the loops over blocks; the others compute one block in registers.
 #![allow(unsafe_code)]
 
