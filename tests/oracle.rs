@@ -76,6 +76,33 @@ fn all_models() -> Vec<ModelConfig> {
     all
 }
 
+/// Element by element, in f32.
+fn assert_same_gradients(fast: &mut Fast, reference: &mut Reference, name: &str) {
+    let (ours, truth) = (fast.gradients().unwrap(), reference.gradients().unwrap());
+    assert_eq!(ours.len(), truth.len(), "{name}");
+    for ((p, g), (q, right)) in ours.iter().zip(&truth) {
+        assert_eq!(p, q);
+        let largest = right.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        for (x, y) in g.iter().zip(right) {
+            assert!((x - y).abs() <= 2e-4 * largest + 1e-7, "{name} {p}: {x} != {y} (largest {largest})");
+        }
+    }
+}
+
+/// As a whole, in bf16.
+fn assert_close_gradients(fast: &mut Fast, reference: &mut Reference, limit: f64, name: &str) {
+    let (ours, truth) = (fast.gradients().unwrap(), reference.gradients().unwrap());
+    for ((p, g), (_, right)) in ours.iter().zip(&truth) {
+        // The key's bias has no influence on the softmax: its gradient is nothing but rounding.
+        let skip = if p.ends_with("qkv.bias") { right.len() / 3..right.len() / 3 * 2 } else { 0..0 };
+        let kept = |v: &[f32]| -> Vec<f32> {
+            v.iter().enumerate().filter(|(i, _)| !skip.contains(i)).map(|(_, x)| *x).collect()
+        };
+        let error = relative_error(&kept(g), &kept(right));
+        assert!(error < limit, "{name} {p}: relative error {error}");
+    }
+}
+
 #[test]
 fn loss_logits_and_every_gradient_match_autograd() {
     for m in all_models() {
@@ -86,15 +113,7 @@ fn loss_logits_and_every_gradient_match_autograd() {
             let (a, b) = (fast.gradient(&batches, path).unwrap(), reference.gradient(&batches, path).unwrap());
             assert!((a - b).abs() < 2e-5 * b, "{name}: loss {a} != {b}");
             assert!((fast.loss(&batches[0], path).unwrap() - reference.loss(&batches[0], path).unwrap()).abs() < 1e-4);
-            let (ours, truth) = (fast.gradients().unwrap(), reference.gradients().unwrap());
-            assert_eq!(ours.len(), truth.len(), "{name}");
-            for ((p, g), (q, right)) in ours.iter().zip(&truth) {
-                assert_eq!(p, q);
-                let largest = right.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-                for (x, y) in g.iter().zip(right) {
-                    assert!((x - y).abs() <= 2e-4 * largest + 1e-7, "{name} {p}: {x} != {y} (largest {largest})");
-                }
-            }
+            assert_same_gradients(&mut fast, &mut reference, &name);
             let (a, b) = (fast.gradient_norm().unwrap(), reference.gradient_norm().unwrap());
             assert!((a - b).abs() < 1e-4 * b, "{name}: norm {a} != {b}");
             let (a, b) = (fast.logits(&batches[0], path).unwrap(), reference.logits(&batches[0], path).unwrap());
@@ -122,17 +141,8 @@ fn in_bf16_every_gradient_matches_autograd_within_its_rounding() {
             let batches = [batch(1, m.architecture, 3, 7), batch(2, m.architecture, 2, 5)];
             let (a, b) = (fast.gradient(&batches, path).unwrap(), reference.gradient(&batches, path).unwrap());
             assert!((a - b).abs() < 5e-3 * b, "{name}: loss {a} != {b}");
-            let (ours, truth) = (fast.gradients().unwrap(), reference.gradients().unwrap());
-            for ((p, g), (_, right)) in ours.iter().zip(&truth) {
-                // The key's bias has no influence on the softmax: its gradient is nothing but rounding.
-                let skip = if p.ends_with("qkv.bias") { right.len() / 3..right.len() / 3 * 2 } else { 0..0 };
-                let kept = |v: &[f32]| -> Vec<f32> {
-                    v.iter().enumerate().filter(|(i, _)| !skip.contains(i)).map(|(_, x)| *x).collect()
-                };
-                let error = relative_error(&kept(g), &kept(right));
-                // Without a residual stream, roundings multiply from layer to layer.
-                assert!(error < if m.residual { 0.04 } else { 0.2 }, "{name} {p}: relative error {error}");
-            }
+            // Without a residual stream, roundings multiply from layer to layer.
+            assert_close_gradients(&mut fast, &mut reference, if m.residual { 0.04 } else { 0.2 }, &name);
             let f32_again = engines(&m, 1).0.gradient(&batches, path).unwrap();
             assert_ne!(a, f32_again, "{name}: nothing was rounded");
         }
@@ -236,6 +246,37 @@ fn train(engine: &mut dyn Engine, m: &ModelConfig, steps: u64, zero: bool) -> (V
     });
     let losses = losses.collect();
     (losses, engine.weights_checksum().unwrap())
+}
+
+#[test]
+fn gradients_match_autograd_where_heads_are_whole_panels_and_products_are_cut() {
+    // Sequences inside one block of rows (heads read where they stand) and across blocks, one and two tiles of queries, a
+    // hidden layer of more depth than a product sums at once.
+    for (sequences, context) in [(8, 32), (4, 96)] {
+        for architecture in [Architecture::Decoder, Architecture::Encoder] {
+            let m = ModelConfig {
+                layers: 2,
+                width: 96,
+                heads: 3,
+                context,
+                mlp_ratio: 4,
+                init_std: 0.05,
+                ..model(architecture, Norm::Pre, true)
+            };
+            let name = format!("{architecture:?} {sequences} x {context}");
+            let batches = [batch(1, architecture, sequences, context)];
+            let (mut fast, mut reference) = engines(&m, 2);
+            let (a, b) = (
+                fast.gradient(&batches, LayerPath::full(2)).unwrap(),
+                reference.gradient(&batches, LayerPath::full(2)).unwrap(),
+            );
+            assert!((a - b).abs() < 2e-5 * b, "{name}: loss {a} != {b}");
+            assert_same_gradients(&mut fast, &mut reference, &name);
+            let (mut fast, _) = engines_in(&m, 2, Precision::Bf16);
+            fast.gradient(&batches, LayerPath::full(2)).unwrap();
+            assert_close_gradients(&mut fast, &mut reference, 0.04, &name);
+        }
+    }
 }
 
 #[test]

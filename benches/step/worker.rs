@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use raptr_tui::config::{Architecture, Precision};
-use raptr_tui::kernels::bf16::{self, Depth, Operand, Side};
+use raptr_tui::kernels::bf16::{self, Operand, Side};
 use raptr_tui::kernels::blocks::{Band, for_blocks};
 use raptr_tui::kernels::buffer::Buffer;
 use raptr_tui::kernels::fp32;
 use raptr_tui::kernels::linear::{Copy, Ready};
-use raptr_tui::kernels::panels::{Out, Panels, Store};
+use raptr_tui::kernels::panels::{Depth, Out, Panels, Store};
 use raptr_tui::layer_path::LayerPath;
 use raptr_tui::model::fast::Fast;
 use raptr_tui::model::{Engine, UpdateRule};

@@ -12,9 +12,9 @@ use rayon::prelude::*;
 use super::blocks::with_scratch;
 use super::cross_entropy::{GROUP, exponentials, multiply};
 use super::heads::{Part, Wide, read};
-use super::linear::{Precision, product, product_of_transposed};
+use super::linear::{Precision, product};
 use super::math::exp;
-use super::panels::{Blocked, Out, Panels, Store, padded, transposed};
+use super::panels::{Blocked, Depth, Out, Panels, Store, padded, transposed};
 use super::simd::{LANES, first, vectorised};
 
 /// Rows of scores that exist at a time.
@@ -97,7 +97,7 @@ fn hide(x: &mut [f32], m: usize, seen: usize, step: usize, value: f32) {
         // Rows from here on see all of the panel.
         let rows = match ((t + 1) * LANES).saturating_sub(seen) {
             0 => 0,
-            short if step == 0 => m.max(short),
+            _ if step == 0 => m,
             short => short.min(m),
         };
         for (i, row) in panel.as_chunks_mut::<LANES>().0.iter_mut().enumerate().take(rows) {
@@ -107,7 +107,8 @@ fn hide(x: &mut [f32], m: usize, seen: usize, step: usize, value: f32) {
 }
 
 vectorised! {
-    /// Softmax of what each row sees, times `scale`, zeros behind: row i sees `seen + i * step` keys. // scores (m, keys) panels, lse (m)
+    /// Softmax of what each row sees, times `scale`, zeros behind: row i sees `seen + i * step` keys. // scores (m, keys)
+    /// panels, lse (m)
     fn softmax<V>(scores: &mut [f32], lse: &mut [f32], seen: usize, step: usize, scale: f32) {
         let m = lse.len();
         hide(scores, m, seen, step, f32::NEG_INFINITY);
@@ -185,12 +186,13 @@ pub fn forward(shape: Shape, y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
                     let rows = queries.len();
                     let scores = &mut scores[..rows * padded(keys)];
                     let (q, k_t, v) = (q.rows(queries.clone()), k_t.columns(0..keys), v.rows(0..keys));
-                    product(precision, Out::panels(scores, rows, keys), q, k_t, pairs, Store::Set);
+                    product(precision, Out::panels(scores, rows, keys), (q, Depth::Columns), k_t, pairs, Store::Set);
                     let (seen, step) = shape.seen(&queries, keys);
                     softmax(scores, &mut lse[queries.clone()], seen, step, scale);
                     // SAFETY: one part at a time.
                     let result = unsafe { result.part(queries, 0..d) };
-                    product(precision, result, Panels::new(scores, rows, keys), v, pairs, Store::Set);
+                    let p = Panels::new(scores, rows, keys);
+                    product(precision, result, (p, Depth::Columns), v, pairs, Store::Set);
                 }
             };
             // SAFETY: this head's columns of this sequence's rows are written here alone.
@@ -227,8 +229,8 @@ pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f3
                     let (p, ds) = (&mut p[..rows * padded(keys)], &mut ds[..rows * padded(keys)]);
                     let [q, dy, y] = [q, dy, y].map(|x| x.rows(queries.clone()));
                     let [k_t, v_t] = [k_t, v_t].map(|x| x.columns(0..keys));
-                    product(precision, Out::panels(p, rows, keys), q, k_t, pairs, Store::Set);
-                    product(precision, Out::panels(ds, rows, keys), dy, v_t, pairs, Store::Set);
+                    product(precision, Out::panels(p, rows, keys), (q, Depth::Columns), k_t, pairs, Store::Set);
+                    product(precision, Out::panels(ds, rows, keys), (dy, Depth::Columns), v_t, pairs, Store::Set);
                     let delta = &mut delta[..rows];
                     row_dots(delta, dy, y);
                     let (seen, step) = shape.seen(&queries, keys);
@@ -238,9 +240,9 @@ pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f3
                     // SAFETY: of each result, one part at a time.
                     let (dq, dk, dv) =
                         unsafe { (dq.part(queries, 0..d), dk.part(0..keys, 0..d), dv.part(0..keys, 0..d)) };
-                    product(precision, dq, ds, k.rows(0..keys), pairs, Store::Set);
-                    product_of_transposed(precision, dk, ds, q, pairs, store);
-                    product_of_transposed(precision, dv, p, dy, pairs, store);
+                    product(precision, dq, (ds, Depth::Columns), k.rows(0..keys), pairs, Store::Set);
+                    product(precision, dk, (ds, Depth::Rows), q, pairs, store);
+                    product(precision, dv, (p, Depth::Rows), dy, pairs, store);
                 }
             };
             // SAFETY: this head's columns of this sequence's rows are written here alone, each part by itself.

@@ -25,25 +25,28 @@ impl Part {
         self.rows.len() * padded(self.width)
     }
 
+    /// Whether it is whole panels.
+    fn is_aligned(&self) -> bool {
+        self.first.is_multiple_of(LANES) && self.width.is_multiple_of(LANES)
+    }
+
     /// Where it begins and how far its panels are apart, if it is whole panels of one block.
     fn in_place(&self, shape: Blocked) -> Option<(usize, usize)> {
         let (first, last) = (self.rows.start, self.rows.end.max(1) - 1);
-        let is_aligned = self.first.is_multiple_of(LANES) && self.width.is_multiple_of(LANES);
         let (_, step) = shape.row(first);
-        (is_aligned && first / shape.block == last / shape.block).then(|| (shape.at(first, self.first), step))
+        (self.is_aligned() && first / shape.block == last / shape.block).then(|| (shape.at(first, self.first), step))
     }
 
     /// Calls `f` with where runs of elements stand in the wide buffer and in the part's panels, and how long they are.
     #[inline(always)]
     fn runs(&self, shape: Blocked, mut f: impl FnMut(usize, usize, usize)) {
         let all = self.rows.len();
-        let is_aligned = self.first.is_multiple_of(LANES) && self.width.is_multiple_of(LANES);
         let mut done = 0;
         while done < all {
             let row = self.rows.start + done;
             // Rows up to the end of their block stand together in each panel.
             let rows = (shape.block - row % shape.block).min(all - done);
-            if is_aligned {
+            if self.is_aligned() {
                 for t in 0..self.width / LANES {
                     f(shape.at(row, self.first + t * LANES), (t * all + done) * LANES, rows * LANES);
                 }
@@ -93,12 +96,12 @@ impl<'a> Wide<'a> {
     /// # Panics
     /// If the slice is too short.
     pub fn new(data: &'a mut [f32], shape: Blocked) -> Self {
-        assert!(shape.len() <= data.len(), "{} elements for {shape:?}", data.len());
+        assert!(shape.elements() <= data.len(), "{} elements for {shape:?}", data.len());
         Self { data: data.as_mut_ptr(), shape, lifetime: PhantomData }
     }
 
-    /// Calls `f` with what it is to write a part to: the buffer itself, or `own` (of [`Part::elements`] elements), which is then
-    /// copied to where it belongs.
+    /// Calls `f` with what it is to write a part to: the buffer itself, or `own` (of [`Part::elements`] elements), which is
+    /// then copied to where it belongs.
     ///
     /// # Panics
     /// If the part exceeds the buffer.
@@ -142,7 +145,7 @@ mod tests {
             [(20..40, 64, 16, 32), (15..47, 64, 16, 32), (15..47, 40, 12, 10), (3..9, 7, 3, 4)]
         {
             let shape = Blocked { rows: 50, block: 20, width };
-            let x: Vec<f32> = (0..shape.len()).map(|i| i as f32).collect();
+            let x: Vec<f32> = (0..shape.elements()).map(|i| i as f32).collect();
             let part = Part { rows: rows.clone(), first, width: columns };
             let is_in_place = rows == (20..40);
             assert_eq!(part.in_place(shape).is_some(), is_in_place);
@@ -156,7 +159,7 @@ mod tests {
             let mut one = vec![0.0; columns * padded(columns)];
             let square = Blocked { rows: columns, block: columns, width: columns };
             (0..columns).for_each(|i| one[square.at(i, i)] = 1.0);
-            let (mut back, mut spare) = (vec![-1.0; shape.len()], vec![0.0; part.elements()]);
+            let (mut back, mut spare) = (vec![-1.0; shape.elements()], vec![0.0; part.elements()]);
             let one = Panels::new(&one, columns, columns);
             // SAFETY: the only part.
             unsafe {

@@ -7,10 +7,10 @@
 
 pub use crate::config::Precision;
 
-use super::bf16::{self, Depth, Operand, Side, Source};
+use super::bf16::{self, Operand, Side, Source};
 use super::buffer::Buffer;
 use super::fp32::{self, Ahead};
-use super::panels::{self, Onto, Out, Panels, Store, padded};
+use super::panels::{self, Depth, Onto, Out, Panels, Store, padded};
 use super::simd::{LANES, vectorised};
 
 /// Pairs of bf16 that an operand takes in a precision; 0 in f32, where nothing is packed.
@@ -95,42 +95,26 @@ impl<'a> Ready<'a> {
     }
 }
 
-/// `c = a b (+ c)` of two small matrices, by the calling thread // (m, n) = (m, k) (k, n)
+/// `c = a b (+ c)` of two small matrices, or, contracting over the rows of `a`, `c = a^T b (+ c)`; by the calling thread
+/// // c (m, n), a (m, k) or (k, m), b (k, n)
 pub fn product(
     precision: Precision,
     c: Out<'_>,
-    a: Panels<'_>,
+    (a, depth): (Panels<'_>, Depth),
     b: Panels<'_>,
     scratch: &mut Buffer<u32>,
     store: Store,
 ) {
-    match precision {
-        Precision::F32 => fp32::product(c, a, b, store),
-        Precision::Bf16 => pack_both(c, a, Depth::Columns, b, scratch, store),
+    if precision == Precision::F32 {
+        return match depth {
+            Depth::Columns => fp32::product(c, a, b, store),
+            Depth::Rows => fp32::product_of_transposed(c, a, b, store, Ahead::default()),
+        };
     }
-}
-
-/// `c = a^T b (+ c)`, as [`product`] // (m, n) = (k, m)^T (k, n)
-pub fn product_of_transposed(
-    precision: Precision,
-    c: Out<'_>,
-    a: Panels<'_>,
-    b: Panels<'_>,
-    scratch: &mut Buffer<u32>,
-    store: Store,
-) {
-    match precision {
-        Precision::F32 => fp32::product_of_transposed(c, a, b, store, Ahead::default()),
-        Precision::Bf16 => pack_both(c, a, Depth::Rows, b, scratch, store),
-    }
-}
-
-fn pack_both(c: Out<'_>, a: Panels<'_>, along: Depth, b: Panels<'_>, scratch: &mut Buffer<u32>, store: Store) {
-    let (k, n) = b.shape();
-    let m = if along == Depth::Rows { a.shape().1 } else { a.shape().0 };
+    let ((m, n), (k, _)) = (c.shape(), b.shape());
     let (left, right) = (bf16::packed_len(m, k), bf16::packed_len(n, k));
     let (left, right) = scratch.fit(left + right).split_at_mut(left);
-    bf16::pack(left, Side::Left, along, a, k);
+    bf16::pack(left, Side::Left, depth, a, k);
     bf16::pack(right, Side::Right, Depth::Rows, b, k);
     bf16::product(c, Operand::new(left, m, k, 1).whole(), Operand::new(right, n, k, 1).whole(), store);
 }

@@ -175,6 +175,36 @@ impl<'a> Out<'a> {
     }
 }
 
+/// `y` as the panels of a product's result (m, n), and what the product is to call with the number of a first panel and how
+/// many of them are done: it hands their first column and the panels themselves to `after`, while they are in cache.
+///
+/// # Panics
+/// If the slice is too short.
+pub(super) fn strip_by_strip<'a>(
+    y: &'a mut [f32],
+    m: usize,
+    n: usize,
+    mut after: impl FnMut(usize, &mut [f32]),
+) -> (Out<'a>, impl FnMut(usize, usize)) {
+    let out = Out::panels(y, m, n);
+    let (data, panels) = (out.data, n.div_ceil(LANES));
+    let done = move |t: usize, count: usize| {
+        assert!(t + count <= panels, "panels {t}+{count} of {panels}");
+        // SAFETY: these panels lie inside `y`, which is borrowed exclusively; the product that says so is done with them.
+        after(t * LANES, unsafe { std::slice::from_raw_parts_mut(data.add(t * m * LANES), count * m * LANES) });
+    };
+    (out, done)
+}
+
+/// What a product contracts over in an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Its columns: rows are the outer dimension.
+    Columns,
+    /// Its rows.
+    Rows,
+}
+
 /// What becomes of the destination's old values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
@@ -193,6 +223,19 @@ pub struct Onto<'a> {
     pub bias: &'a [f32],
     /// Laid out as the result is; or empty. Only with `Store::Set`. // (m, n)
     pub residual: &'a [f32],
+}
+
+impl Onto<'_> {
+    /// Whether it fits a result that isn't empty.
+    ///
+    /// # Panics
+    /// If bias or residual are shorter than it.
+    pub(super) fn check(&self, c: &Out<'_>) {
+        let (bias, n) = (self.bias.len(), c.cols);
+        assert!(bias == 0 || bias == n, "a bias of {bias} for {n} columns");
+        let extent = (n - 1) / LANES * c.panel + (n - 1) % LANES + (c.rows - 1) * c.row + 1;
+        assert!(self.residual.is_empty() || self.residual.len() >= extent, "a residual shorter than its product");
+    }
 }
 
 impl From<Store> for Onto<'_> {
@@ -214,13 +257,8 @@ pub struct Blocked {
 
 impl Blocked {
     /// Elements it takes.
-    pub fn len(self) -> usize {
+    pub fn elements(self) -> usize {
         self.rows * padded(self.width)
-    }
-
-    /// Whether it takes none.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
     }
 
     /// Where the first panel's part of a row begins, and the elements from there to the next panel's.
@@ -238,7 +276,9 @@ impl Blocked {
 }
 
 vectorised! {
-    fn copy_rows(y: &mut [f32], x: &[f32], rows: usize, width: usize) {
+    /// Copies plain rows into panels // y (m, n) panels, x (m, n)
+    pub fn from_rows(y: &mut [f32], x: &[f32], width: usize) {
+        let rows = x.len() / width;
         for (i, x) in x.chunks_exact(width).enumerate() {
             let (whole, rest) = x.as_chunks::<LANES>();
             for (t, x) in whole.iter().enumerate() {
@@ -249,11 +289,6 @@ vectorised! {
             }
         }
     }
-}
-
-/// Copies plain rows into panels // y (m, n) panels, x (m, n)
-pub fn from_rows(y: &mut [f32], x: &[f32], width: usize) {
-    copy_rows(y, x, x.len() / width, width);
 }
 
 /// Copies panels into plain rows // y (m, n), x (m, n) panels
@@ -354,7 +389,7 @@ mod tests {
     fn blocks_are_panels_one_after_the_other() {
         // 5 rows of 17 columns in blocks of 3: two panels of 3 rows, then two of 2.
         let blocked = Blocked { rows: 5, block: 3, width: 17 };
-        assert_eq!(blocked.len(), 5 * 32);
+        assert_eq!(blocked.elements(), 5 * 32);
         assert_eq!((blocked.at(2, 3), blocked.at(2, 16)), (2 * 16 + 3, 3 * 16 + 2 * 16));
         assert_eq!((blocked.at(3, 0), blocked.at(4, 16)), (3 * 32, 3 * 32 + 2 * 16 + 16));
     }

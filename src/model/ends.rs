@@ -183,7 +183,7 @@ impl Output {
         } else {
             x
         };
-        let (block, size, each) = (shape.block, shape.len(), shape.block * padded(c));
+        let (block, size, each) = (shape.block, shape.elements(), shape.block * padded(c));
         embedding::gather(self.hidden.fit(size), shape, x, g.blocked(), &self.rows);
         if let Some(at) = head {
             let weight = Ready::new(g.shape.precision, &mut self.copies[2], &p[at].weight, c, c);
@@ -318,7 +318,7 @@ impl Output {
         let shape = self.predicted(c);
         let (block, each) = (shape.block, shape.block * padded(c));
         if let Some(at) = head {
-            let d_row = self.d_row.fit(shape.len());
+            let d_row = self.d_row.fit(shape.elements());
             let (stats, gain) = (&self.head_stats, &p[at + 2].weight);
             norm_backward(block, d_row, &self.d_top, &self.act, stats, gain, &mut self.totals, grads, at + 2, store);
             let [left, right] = &mut self.packed;

@@ -20,11 +20,11 @@ mod portable;
 
 use std::sync::OnceLock;
 
-use super::panels::{Onto, Out, Store};
+use super::panels::{Onto, Out, Store, strip_by_strip};
 use super::simd::{LANES, vectorised};
 use super::transpose;
 
-pub use pack::{Depth, Side, Source, pack, round};
+pub use pack::{Side, Source, pack, round};
 
 /// Pairs in a tile.
 pub const TILE: usize = transpose::TILE;
@@ -199,15 +199,10 @@ pub fn product_then<'a>(
     a: Part<'_>,
     b: Part<'_>,
     onto: impl Into<Onto<'a>>,
-    mut after: impl FnMut(usize, &mut [f32]),
+    after: impl FnMut(usize, &mut [f32]),
 ) {
-    let m = a.outer;
-    let data = y.as_mut_ptr();
-    product_by(Kernel::best(), Out::panels(y, m, b.outer), a, b, onto.into(), |t, count| {
-        // SAFETY: these panels lie inside `y`, which is borrowed exclusively, and no product writes them any more.
-        let panels = unsafe { std::slice::from_raw_parts_mut(data.add(t * m * LANES), count * m * LANES) };
-        after(t * LANES, panels);
-    });
+    let (c, done) = strip_by_strip(y, a.outer, b.outer, after);
+    product_by(Kernel::best(), c, a, b, onto.into(), done);
 }
 
 /// As [`product`], by a given kernel, which must be one of [`Kernel::available`]; says `after` which panels are done.
@@ -226,7 +221,6 @@ pub fn product_by(
     );
     let (m, n) = c.shape();
     assert_eq!((m, n), (a.outer, b.outer), "shape of a product");
-    assert!(onto.bias.is_empty() || onto.bias.len() == n, "a bias of {} for {n} columns", onto.bias.len());
     // SAFETY: `blocks` hands out blocks inside `c` and panels inside the operands; kernels are available by contract.
     match kernel {
         #[cfg(target_arch = "x86_64")]
@@ -251,9 +245,8 @@ fn blocks(
     if m == 0 || n == 0 {
         return;
     }
+    onto.check(&c);
     let (row, panel) = c.steps();
-    let extent = (n - 1) / LANES * panel + (n - 1) % LANES + (m - 1) * row + 1;
-    assert!(onto.residual.is_empty() || onto.residual.len() >= extent, "a residual shorter than its product");
     let data = c.data();
     let (depth_tiles, segments) = (a.of.depth_tiles, a.of.segments);
     // Several short segments at once, or one long segment in pieces.
@@ -307,13 +300,12 @@ fn blocks(
 /// Copies rows of up to 32 columns.
 ///
 /// # Safety
-/// Both blocks have these rows and columns.
+/// Both blocks have these rows and columns, and share none of them.
 unsafe fn copy(to: Block, from: Block, rows: usize, columns: usize) {
     for r in 0..rows {
         for first in (0..columns).step_by(LANES) {
-            let at = |b: Block| b.data.wrapping_add(r * b.row + first / LANES * b.panel);
             // SAFETY: the caller's.
-            unsafe { std::ptr::copy_nonoverlapping(at(from), at(to), LANES.min(columns - first)) };
+            unsafe { lanes(to, r, first, columns).copy_from_slice(lanes(from, r, first, columns)) };
         }
     }
 }
@@ -358,6 +350,7 @@ vectorised! {
 
 #[cfg(test)]
 mod tests {
+    use super::super::panels::Depth;
     use super::*;
 
     fn numbers(n: usize, seed: u64) -> Vec<f32> {

@@ -1,7 +1,7 @@
 //! Rounding to bf16 and packing into tiles.
 
 use super::{DEPTH, OUTER, TILE, packed_len};
-use crate::kernels::panels::Panels;
+use crate::kernels::panels::{Depth, Panels};
 use crate::kernels::simd::{LANES, vectorised};
 use crate::kernels::transpose;
 
@@ -12,15 +12,6 @@ pub enum Side {
     Left,
     /// The right one: tiles of `[pair][outer]`.
     Right,
-}
-
-/// What a product contracts over in the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// Its columns: rows are the outer dimension.
-    Columns,
-    /// Its rows.
-    Rows,
 }
 
 /// A matrix to be packed: panels or plain rows.

@@ -9,7 +9,7 @@
 mod avx512;
 mod portable;
 
-use super::panels::{Onto, Out, Panels, Store};
+use super::panels::{Onto, Out, Panels, Store, strip_by_strip};
 use super::simd::LANES;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Level, level};
@@ -83,16 +83,11 @@ pub fn product_then<'a>(
     a: Panels<'_>,
     b: Panels<'_>,
     onto: impl Into<Onto<'a>>,
-    mut after: impl FnMut(usize, &mut [f32]),
+    after: impl FnMut(usize, &mut [f32]),
 ) {
     let (m, depth) = a.shape();
-    let data = y.as_mut_ptr();
-    let c = Out::panels(y, m, b.shape().1);
-    go::<false>(c, a, b, m, depth, onto.into(), Ahead::default(), |t, count| {
-        // SAFETY: these panels lie inside `y`, which is borrowed exclusively, and no product writes them any more.
-        let panels = unsafe { std::slice::from_raw_parts_mut(data.add(t * m * LANES), count * m * LANES) };
-        after(t * LANES, panels);
-    });
+    let (c, done) = strip_by_strip(y, m, b.shape().1, after);
+    go::<false>(c, a, b, m, depth, onto.into(), Ahead::default(), done);
 }
 
 /// `c = a^T b + onto` // c (m, n), a (k, m), b (k, n)
@@ -126,14 +121,12 @@ fn go<const ACROSS: bool>(
     let (b_rows, n) = b.shape();
     assert_eq!(depth, b_rows, "inner dimensions of a product");
     assert_eq!(c.shape(), (m, n), "shape of a product");
-    assert!(onto.bias.is_empty() || onto.bias.len() == n, "a bias of {} for {n} columns", onto.bias.len());
     if m == 0 || n == 0 {
         return;
     }
+    onto.check(&c);
     let (c_row, c_panel) = c.steps();
     let panels = n.div_ceil(LANES);
-    let extent = (panels - 1) * c_panel + (m - 1) * c_row + (n - 1) % LANES + 1;
-    assert!(onto.residual.is_empty() || onto.residual.len() >= extent, "a residual shorter than its product");
     let ((a, a_step), (b, b_panel), c) = (a.layout(), b.layout(), c.data());
     for first in (0..depth.max(1)).step_by(CHUNK) {
         let added = match (first, onto.store, onto.residual) {
@@ -217,7 +210,7 @@ unsafe fn strip<const ACROSS: bool>(block: Block, count: usize, m: usize, ahead:
 mod tests {
     use super::super::panels::{from_rows, padded, to_rows};
     use super::*;
-    use crate::kernels::simd::force;
+    use crate::kernels::simd::{Level, force};
 
     fn panels(rows: &[f32], width: usize) -> Vec<f32> {
         // What stands behind the last column must not matter.
