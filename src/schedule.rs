@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::layer_path::LayerPath;
 
 /// One row of the table: a path length kept for a number of steps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// How many steps the stage lasts.
@@ -18,10 +18,38 @@ pub struct Stage {
     pub path_length: usize,
     /// Layers that are always active in this stage.
     pub fixed: LayerPath,
+    /// Layers' worth of work per step on average, where the method doesn't keep to the path length.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+}
+
+impl Stage {
+    /// A stage that keeps to its path length.
+    pub fn new(steps: u64, path_length: usize, fixed: LayerPath) -> Self {
+        Self { steps, path_length, fixed, mean: None }
+    }
+
+    /// Layers' worth of work per step on average.
+    pub fn mean_length(&self) -> f64 {
+        self.mean.unwrap_or(self.path_length as f64)
+    }
+}
+
+/// A row of a table of stages that has yet to be fitted to a number of steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Layers per step, perhaps only on average.
+    pub length: f64,
+    /// Share of the steps that rows with `steps` leave over.
+    pub share: f64,
+    /// Steps, instead of a share.
+    pub steps: Option<u64>,
+    /// Layers that are always active.
+    pub fixed: LayerPath,
 }
 
 /// The stages of a run, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// Layers of the full model.
@@ -31,6 +59,21 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The table of `rows` over `total` steps: rows with `steps` take theirs, the others divide what is left by their
+    /// shares.
+    pub fn from_rows(layers: usize, total: u64, rows: &[Row]) -> Self {
+        let taken: u64 = rows.iter().filter_map(|row| row.steps).sum();
+        let shares: Vec<f64> = rows.iter().filter(|row| row.steps.is_none()).map(|row| row.share).collect();
+        let mut divided = divide(total.saturating_sub(taken), &shares).into_iter();
+        let stages = rows.iter().map(|row| {
+            let steps = row.steps.or_else(|| divided.next()).unwrap_or(0);
+            let whole = row.length.round();
+            let mean = (whole != row.length).then_some(row.length);
+            Stage { mean, ..Stage::new(steps, whole as usize, row.fixed) }
+        });
+        Self { layers, stages: stages.collect() }
+    }
+
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
         self.stages.iter().map(|stage| stage.steps).sum()
@@ -58,10 +101,10 @@ impl Schedule {
         &self.stages[self.stage_at(step)]
     }
 
-    /// The mean path length over all steps: layer FLOPs relative to full training are this over `layers` (PAPER.md's
+    /// The mean number of layers over all steps: layer FLOPs relative to full training are this over `layers` (PAPER.md's
     /// rule: layers only, all of equal cost).
     pub fn mean_path_length(&self) -> f64 {
-        let weighted: f64 = self.stages.iter().map(|s| s.steps as f64 * s.path_length as f64).sum();
+        let weighted: f64 = self.stages.iter().map(|s| s.steps as f64 * s.mean_length()).sum();
         weighted / (self.total_steps() as f64).max(1.0)
     }
 
@@ -91,6 +134,7 @@ impl Schedule {
             ));
         }
         row.path_length = path_length;
+        row.mean = None;
         Ok(())
     }
 
@@ -156,7 +200,7 @@ mod tests {
 
     fn schedule(layers: usize, rows: &[(u64, usize)]) -> Schedule {
         let fixed = LayerPath::from_layers(layers, [0, layers - 1]);
-        let stages = rows.iter().map(|&(steps, path_length)| Stage { steps, path_length, fixed }).collect();
+        let stages = rows.iter().map(|&(steps, path_length)| Stage::new(steps, path_length, fixed)).collect();
         Schedule { layers, stages }
     }
 

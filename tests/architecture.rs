@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Modules in order; each may use those of earlier rows, and of its own row.
 const ORDER: &[&[&str]] = &[
     &["layer_path", "rng"],
+    &["subnetwork"],
     &["schedule"],
     &["method"],
     &["config"],
@@ -33,7 +34,7 @@ const SCREEN: &[(&str, &[&str])] = &[
 /// Words that a module must not mention.
 const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (
-        &["layer_path", "rng", "schedule", "method", "event", "learning_rate", "cost"],
+        &["layer_path", "subnetwork", "rng", "schedule", "method", "event", "learning_rate", "cost"],
         &["candle", "ratatui", "crossterm", "crossbeam", "std::fs", "std::thread", "Instant", "SystemTime"],
     ),
     (

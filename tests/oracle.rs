@@ -110,13 +110,19 @@ fn loss_logits_and_every_gradient_match_autograd() {
         for path in paths() {
             let name = format!("{:?} {:?} residual {} path {path}", m.architecture, m.norm, m.residual);
             let batches = [batch(1, m.architecture, 3, 7), batch(2, m.architecture, 2, 5)];
-            let (a, b) = (fast.gradient(&batches, path).unwrap(), reference.gradient(&batches, path).unwrap());
+            let (a, b) =
+                (fast.gradient(&batches, &path.into()).unwrap(), reference.gradient(&batches, &path.into()).unwrap());
             assert!((a - b).abs() < 2e-5 * b, "{name}: loss {a} != {b}");
-            assert!((fast.loss(&batches[0], path).unwrap() - reference.loss(&batches[0], path).unwrap()).abs() < 1e-4);
+            assert!(
+                (fast.loss(&batches[0], &path.into()).unwrap() - reference.loss(&batches[0], &path.into()).unwrap())
+                    .abs()
+                    < 1e-4
+            );
             assert_same_gradients(&mut fast, &mut reference, &name);
             let (a, b) = (fast.gradient_norm().unwrap(), reference.gradient_norm().unwrap());
             assert!((a - b).abs() < 1e-4 * b, "{name}: norm {a} != {b}");
-            let (a, b) = (fast.logits(&batches[0], path).unwrap(), reference.logits(&batches[0], path).unwrap());
+            let (a, b) =
+                (fast.logits(&batches[0], &path.into()).unwrap(), reference.logits(&batches[0], &path.into()).unwrap());
             assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-4), "{name}: logits");
         }
     }
@@ -139,11 +145,12 @@ fn in_bf16_every_gradient_matches_autograd_within_its_rounding() {
         for path in paths() {
             let name = format!("{:?} {:?} residual {} path {path}", m.architecture, m.norm, m.residual);
             let batches = [batch(1, m.architecture, 3, 7), batch(2, m.architecture, 2, 5)];
-            let (a, b) = (fast.gradient(&batches, path).unwrap(), reference.gradient(&batches, path).unwrap());
+            let (a, b) =
+                (fast.gradient(&batches, &path.into()).unwrap(), reference.gradient(&batches, &path.into()).unwrap());
             assert!((a - b).abs() < 5e-3 * b, "{name}: loss {a} != {b}");
             // Without a residual stream, roundings multiply from layer to layer.
             assert_close_gradients(&mut fast, &mut reference, if m.residual { 0.04 } else { 0.2 }, &name);
-            let f32_again = engines(&m, 1).0.gradient(&batches, path).unwrap();
+            let f32_again = engines(&m, 1).0.gradient(&batches, &path.into()).unwrap();
             assert_ne!(a, f32_again, "{name}: nothing was rounded");
         }
     }
@@ -161,7 +168,7 @@ fn the_kind_of_vector_instructions_changes_no_bit_of_f32() {
         for step in 0..3 {
             let mut batch = batch(step, m.architecture, 4, 33);
             batch.inputs.iter_mut().for_each(|id| *id += 20);
-            fast.gradient(&[batch], LayerPath::full(2)).unwrap();
+            fast.gradient(&[batch], &LayerPath::full(2).into()).unwrap();
             fast.gradient_norm().unwrap();
             fast.update(&rule(false)).unwrap();
         }
@@ -176,7 +183,7 @@ fn active_layers_have_gradients_and_skipped_ones_none() {
     for m in all_models() {
         let (mut fast, _) = engines(&m, 1);
         for path in paths() {
-            fast.gradient(&[batch(1, m.architecture, 3, 7)], path).unwrap();
+            fast.gradient(&[batch(1, m.architecture, 3, 7)], &path.into()).unwrap();
             let gradients = fast.gradients().unwrap();
             for layer in 0..LAYERS {
                 let of_layer: Vec<_> =
@@ -201,8 +208,8 @@ fn active_layers_have_gradients_and_skipped_ones_none() {
 fn gradients_match_finite_differences() {
     let m = model(Architecture::Decoder, Norm::Pre, true);
     let (mut fast, mut reference) = engines(&m, 1);
-    let (batch, path) = (batch(3, m.architecture, 2, 7), "1011".parse().unwrap());
-    fast.gradient(std::slice::from_ref(&batch), path).unwrap();
+    let (batch, path) = (batch(3, m.architecture, 2, 7), "1011".parse::<LayerPath>().unwrap());
+    fast.gradient(std::slice::from_ref(&batch), &path.into()).unwrap();
     let base = fast.parameters().unwrap();
     for (name, gradient) in fast.gradients().unwrap() {
         let index = base.iter().position(|p| p.name == name).unwrap();
@@ -213,7 +220,7 @@ fn gradients_match_finite_differences() {
             moved[index].weight[element] += delta;
             let weight = f64::from(moved[index].weight[element]);
             reference.set_parameters(moved).unwrap();
-            (f64::from(reference.loss(&batch, path).unwrap()), weight)
+            (f64::from(reference.loss(&batch, &path.into()).unwrap()), weight)
         };
         let ((up, high), (down, low)) = (loss_at(2e-2), loss_at(-2e-2));
         let slope = (up - down) / (high - low);
@@ -240,7 +247,7 @@ fn rule(zero_gradient_for_skipped: bool) -> UpdateRule {
 fn train(engine: &mut dyn Engine, m: &ModelConfig, steps: u64, zero: bool) -> (Vec<f32>, String) {
     let losses = (0..steps).map(|step| {
         let path = paths()[step as usize % 4];
-        let loss = engine.gradient(&[batch(step, m.architecture, 3, 7)], path).unwrap();
+        let loss = engine.gradient(&[batch(step, m.architecture, 3, 7)], &path.into()).unwrap();
         engine.update(&rule(zero)).unwrap();
         loss
     });
@@ -267,13 +274,13 @@ fn gradients_match_autograd_where_heads_are_whole_panels_and_products_are_cut() 
             let batches = [batch(1, architecture, sequences, context)];
             let (mut fast, mut reference) = engines(&m, 2);
             let (a, b) = (
-                fast.gradient(&batches, LayerPath::full(2)).unwrap(),
-                reference.gradient(&batches, LayerPath::full(2)).unwrap(),
+                fast.gradient(&batches, &LayerPath::full(2).into()).unwrap(),
+                reference.gradient(&batches, &LayerPath::full(2).into()).unwrap(),
             );
             assert!((a - b).abs() < 2e-5 * b, "{name}: loss {a} != {b}");
             assert_same_gradients(&mut fast, &mut reference, &name);
             let (mut fast, _) = engines_in(&m, 2, Precision::Bf16);
-            fast.gradient(&batches, LayerPath::full(2)).unwrap();
+            fast.gradient(&batches, &LayerPath::full(2).into()).unwrap();
             assert_close_gradients(&mut fast, &mut reference, 0.04, &name);
         }
     }
@@ -298,7 +305,7 @@ fn threads_change_no_bit_at_a_size_where_products_are_split() {
             let mut rng = keyed(step, Purpose::Batch, 0, 0);
             let inputs: Vec<u32> = (0..8 * 64).map(|_| rng.below(300) as u32).collect();
             let targets = inputs.iter().map(|&i| i as i32).collect();
-            fast.gradient(&[Batch { sequences: 8, context: 64, inputs, targets }], LayerPath::full(2)).unwrap();
+            fast.gradient(&[Batch { sequences: 8, context: 64, inputs, targets }], &LayerPath::full(2).into()).unwrap();
             fast.update(&rule(false)).unwrap();
         }
         fast.weights_checksum().unwrap()
@@ -333,13 +340,14 @@ fn a_used_engine_equals_a_fresh_one() {
     let m = model(Architecture::Encoder, Norm::Pre, true);
     let (mut used, _) = engines(&m, 2);
     for (i, path) in paths().into_iter().enumerate() {
-        used.gradient(&[batch(40, m.architecture, 1 + i, 7 - i), batch(41, m.architecture, 4, 6)], path).unwrap();
-        used.loss(&batch(42, m.architecture, 5, 3), path).unwrap();
+        used.gradient(&[batch(40, m.architecture, 1 + i, 7 - i), batch(41, m.architecture, 4, 6)], &path.into())
+            .unwrap();
+        used.loss(&batch(42, m.architecture, 5, 3), &path.into()).unwrap();
     }
     for path in paths() {
         let (mut fresh, _) = engines(&m, 2);
         let last = [batch(7, m.architecture, 2, 7)];
-        assert_eq!(used.gradient(&last, path).unwrap(), fresh.gradient(&last, path).unwrap());
+        assert_eq!(used.gradient(&last, &path.into()).unwrap(), fresh.gradient(&last, &path.into()).unwrap());
         assert_eq!(used.gradients().unwrap(), fresh.gradients().unwrap());
     }
 }
@@ -353,7 +361,7 @@ fn bad_batches_are_refused() {
     let mut refused = |change: &dyn Fn(&mut Batch), expected: &str| {
         let mut bad = good.clone();
         change(&mut bad);
-        let error = fast.gradient(&[bad], path).unwrap_err().to_string();
+        let error = fast.gradient(&[bad], &path.into()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     };
     refused(&|b| b.inputs[3] = 19, "token 19");

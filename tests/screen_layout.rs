@@ -16,7 +16,7 @@ fn app(layers: usize) -> App {
     let mut app = App::new(Options::default());
     let fixed = LayerPath::from_layers(layers, [0, layers - 1]);
     let lengths = [layers / 2, layers - 1];
-    let stages = lengths.map(|path_length| Stage { steps: 100, path_length, fixed }).to_vec();
+    let stages = lengths.map(|path_length| Stage::new(100, path_length, fixed)).to_vec();
     let schedule = Schedule { layers, stages };
     let text = String::from;
     send(

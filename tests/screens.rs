@@ -191,10 +191,7 @@ fn synthetic(layers: usize, steps: u64, scale: f32, name: &str) -> App {
     let mut app = App::new(Options::default());
     let Event::Started(mut started) = shipped("quickstart.jsonl")[0].event.clone() else { panic!("no start") };
     let fixed = LayerPath::from_layers(layers, [0]);
-    let stages = vec![
-        Stage { steps: steps / 2, path_length: layers.div_ceil(2), fixed },
-        Stage { steps, path_length: layers, fixed },
-    ];
+    let stages = vec![Stage::new(steps / 2, layers.div_ceil(2), fixed), Stage::new(steps, layers, fixed)];
     let schedule = Schedule { layers, stages };
     started.schedule = schedule.clone();
     started.run = name.to_owned();

@@ -72,7 +72,7 @@ impl Worker {
         for _ in 0..steps {
             self.step += 1;
             let (batch, path) = (self.batch(), self.path(length));
-            self.engine.gradient(std::slice::from_ref(&batch), path).unwrap();
+            self.engine.gradient(std::slice::from_ref(&batch), &path.into()).unwrap();
             let norm = f64::from(self.engine.gradient_norm().unwrap());
             let rule = UpdateRule {
                 learning_rate: 1e-4,

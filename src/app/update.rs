@@ -259,7 +259,7 @@ mod tests {
     fn app() -> App {
         let mut app = App::new(Options::default());
         let fixed = LayerPath::from_layers(12, [0, 11]);
-        let stages = [6, 8, 12].map(|path_length| Stage { steps: 10, path_length, fixed }).to_vec();
+        let stages = [6, 8, 12].map(|path_length| Stage::new(10, path_length, fixed)).to_vec();
         let schedule = Schedule { layers: 12, stages };
         event(
             &mut app,

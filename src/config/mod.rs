@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::method::Sampling;
 
 use crate::layer_path::LayerPath;
-use crate::schedule::{Schedule, Stage, divide};
+use crate::schedule::{Row, Schedule, Stage};
 
 /// Everything that shapes a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -363,17 +363,15 @@ impl RunConfig {
         let layers = self.model.layers;
         if self.stage.is_empty() {
             let fixed = fixed_layers(layers, &self.method.fixed);
-            return Schedule { layers, stages: vec![Stage { steps: self.train.steps, path_length: layers, fixed }] };
+            return Schedule { layers, stages: vec![Stage::new(self.train.steps, layers, fixed)] };
         }
-        let taken: u64 = self.stage.iter().filter_map(|s| s.steps).sum();
-        let shares: Vec<f64> = self.stage.iter().filter(|s| s.steps.is_none()).map(|s| s.share).collect();
-        let mut divided = divide(self.train.steps.saturating_sub(taken), &shares).into_iter();
-        let stages = self.stage.iter().map(|s| Stage {
-            steps: s.steps.or_else(|| divided.next()).unwrap_or(0),
-            path_length: s.path_length,
+        let rows = self.stage.iter().map(|s| Row {
+            length: s.path_length as f64,
+            share: s.share,
+            steps: s.steps,
             fixed: fixed_layers(layers, s.fixed.as_ref().unwrap_or(&self.method.fixed)),
         });
-        Schedule { layers, stages: stages.collect() }
+        Schedule::from_rows(layers, self.train.steps, &rows.collect::<Vec<_>>())
     }
 
     /// The config as TOML, every key written out: what a run's directory and its recording keep.

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn stage(layers: usize, path_length: usize, fixed: &[usize]) -> Stage {
-        Stage { steps: 10, path_length, fixed: LayerPath::from_layers(layers, fixed.iter().copied()) }
+        Stage::new(10, path_length, LayerPath::from_layers(layers, fixed.iter().copied()))
     }
 
     #[test]

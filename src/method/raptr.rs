@@ -74,7 +74,7 @@ mod tests {
     use crate::rng::{Purpose, keyed};
 
     fn stage(layers: usize, path_length: usize) -> Stage {
-        Stage { steps: 1, path_length, fixed: LayerPath::from_layers(layers, [0, layers - 1]) }
+        Stage::new(1, path_length, LayerPath::from_layers(layers, [0, layers - 1]))
     }
 
     #[test]

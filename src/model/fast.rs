@@ -15,9 +15,9 @@ use crate::kernels::bf16::Kernel;
 use crate::kernels::buffer::Buffer;
 use crate::kernels::linear::Precision;
 use crate::kernels::panels::Store;
-use crate::layer_path::LayerPath;
 use crate::objective::{Batch, NO_TARGET};
 use crate::optim;
+use crate::subnetwork::Subnetwork;
 
 /// The engine.
 pub struct Fast {
@@ -48,8 +48,8 @@ struct Work {
     /// One per active layer of the last gradient, in order.
     layer_grads: Vec<Vec<Vec<f32>>>,
     output_grads: Vec<Vec<f32>>,
-    /// The layer path of the gradient at hand.
-    path: Option<LayerPath>,
+    /// The subnetwork of the gradient at hand.
+    subnetwork: Option<Subnetwork>,
 }
 
 impl Weights {
@@ -99,7 +99,8 @@ impl Fast {
         })
     }
 
-    fn check(&self, batch: &Batch, path: LayerPath) -> Result<()> {
+    fn check(&self, batch: &Batch, subnetwork: &Subnetwork) -> Result<()> {
+        let path = subnetwork.path();
         let positions = batch.sequences * batch.context;
         ensure!(positions > 0, "an empty batch");
         ensure!(
@@ -125,7 +126,8 @@ impl Fast {
 
 impl Weights {
     /// Runs embedding and active layers, layer j of the path keeping its activations in slot j.
-    fn forward(&self, g: Geometry, m: &ModelConfig, work: &mut Work, batch: &Batch, path: LayerPath) {
+    fn forward(&self, g: Geometry, m: &ModelConfig, work: &mut Work, batch: &Batch, subnetwork: &Subnetwork) {
+        let path = subnetwork.path();
         work.input.forward(g, m, &self.input, batch);
         if work.slots.len() < path.path_length() {
             work.slots.resize_with(path.path_length(), Activations::default);
@@ -145,7 +147,7 @@ impl Weights {
         m: &ModelConfig,
         work: &'a mut Work,
         batch: &Batch,
-        path: LayerPath,
+        subnetwork: &Subnetwork,
     ) -> (&'a [f32], &'a mut Output) {
         work.input.forward(g, m, &self.input, batch);
         if work.slots.len() < 2 {
@@ -154,7 +156,7 @@ impl Weights {
         let Work { input, slots, output, scratch, .. } = work;
         let (a, b) = slots.split_at_mut(1);
         let mut count = 0;
-        for layer in path.active() {
+        for layer in subnetwork.path().active() {
             let (now, before) = if count % 2 == 0 { (&mut a[0], &b[0]) } else { (&mut b[0], &a[0]) };
             let x = if count == 0 { input.out() } else { before.out() };
             now.forward(g, &self.layers[layer], x, scratch, false);
@@ -178,11 +180,12 @@ impl Weights {
         m: &ModelConfig,
         work: &mut Work,
         batch: &Batch,
-        path: LayerPath,
+        subnetwork: &Subnetwork,
         scale: f32,
         store: Store,
     ) -> Result<f32> {
-        self.forward(g, m, work, batch, path);
+        let path = subnetwork.path();
+        self.forward(g, m, work, batch, subnetwork);
         let Work { input, slots, output, scratch, d, input_grads, layer_grads, output_grads, .. } = work;
         d.fit(g.size(m.width));
         let top = path.path_length().checked_sub(1).map_or(input.out(), |slot| slots[slot].out());
@@ -207,9 +210,10 @@ impl Engine for Fast {
         format!("cpu, {threads} thread{}, fast{precision}", if threads == 1 { "" } else { "s" })
     }
 
-    fn gradient(&mut self, micro_batches: &[Batch], path: LayerPath) -> Result<f32> {
+    fn gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<f32> {
         ensure!(!micro_batches.is_empty(), "no batch to train on");
-        micro_batches.iter().try_for_each(|batch| self.check(batch, path))?;
+        micro_batches.iter().try_for_each(|batch| self.check(batch, subnetwork))?;
+        let path = subnetwork.path();
         let Self { model, precision, pool, weights, work, .. } = self;
         gradient_buffers(&mut work.input_grads, &weights.input);
         gradient_buffers(&mut work.output_grads, &weights.output);
@@ -220,23 +224,23 @@ impl Engine for Fast {
             gradient_buffers(&mut work.layer_grads[slot], &weights.layers[layer]);
         }
         // No gradient is at hand until this one is whole.
-        work.path = None;
+        work.subnetwork = None;
         let scale = 1.0 / micro_batches.len() as f32;
         pool.install(|| {
             let mut sum = 0.0;
             for (index, batch) in micro_batches.iter().enumerate() {
                 let store = if index == 0 { Store::Set } else { Store::Add };
                 let g = Geometry::new(model, *precision, batch.sequences, batch.context);
-                sum += f64::from(weights.loss_and_gradient(g, model, work, batch, path, scale, store)?);
+                sum += f64::from(weights.loss_and_gradient(g, model, work, batch, subnetwork, scale, store)?);
             }
-            work.path = Some(path);
+            work.subnetwork = Some(subnetwork.clone());
             Ok((sum / micro_batches.len() as f64) as f32)
         })
     }
 
     fn gradient_norm(&mut self) -> Result<f32> {
         let Work { input_grads, layer_grads, output_grads, .. } = &self.work;
-        let length = self.work.path.context("a norm needs a gradient")?.path_length();
+        let length = self.work.subnetwork.as_ref().context("a norm needs a gradient")?.path().path_length();
         let all = input_grads.iter().chain(layer_grads[..length].iter().flatten()).chain(output_grads);
         let squares = self.pool.install(|| all.map(|gradient| optim::sum_of_squares(gradient)).sum::<f64>());
         Ok(squares.sqrt() as f32)
@@ -244,7 +248,7 @@ impl Engine for Fast {
 
     fn update(&mut self, rule: &UpdateRule) -> Result<()> {
         let Self { pool, weights, work, .. } = self;
-        let path = work.path.context("an update needs a gradient")?;
+        let path = work.subnetwork.as_ref().context("an update needs a gradient")?.path();
         let mut slots = work.layer_grads.iter();
         pool.install(|| {
             update_all(&mut weights.input, &work.input_grads, rule);
@@ -262,28 +266,28 @@ impl Engine for Fast {
         Ok(())
     }
 
-    fn loss(&mut self, batch: &Batch, path: LayerPath) -> Result<f32> {
-        self.check(batch, path)?;
+    fn loss(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<f32> {
+        self.check(batch, subnetwork)?;
         let Self { model, precision, pool, weights, work, .. } = self;
         let g = Geometry::new(model, *precision, batch.sequences, batch.context);
         pool.install(|| {
-            let (x, output) = weights.forward_only(g, model, work, batch, path);
+            let (x, output) = weights.forward_only(g, model, work, batch, subnetwork);
             output.loss(g, model, &weights.input, &weights.output, x, batch, None)
         })
     }
 
-    fn logits(&mut self, batch: &Batch, path: LayerPath) -> Result<Vec<f32>> {
-        self.check(batch, path)?;
+    fn logits(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>> {
+        self.check(batch, subnetwork)?;
         let Self { model, precision, pool, weights, work, .. } = self;
         let g = Geometry::new(model, *precision, batch.sequences, batch.context);
         pool.install(|| {
-            let (x, output) = weights.forward_only(g, model, work, batch, path);
+            let (x, output) = weights.forward_only(g, model, work, batch, subnetwork);
             Ok(output.logits(g, model, &weights.input, &weights.output, x))
         })
     }
 
     fn gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>> {
-        let path = self.work.path.context("no gradient has been computed")?;
+        let path = self.work.subnetwork.as_ref().context("no gradient has been computed")?.path();
         let named = |parameters: &[Parameter], gradients: &[Vec<f32>]| {
             parameters.iter().zip(gradients).map(|(p, g)| (p.name.clone(), g.clone())).collect::<Vec<_>>()
         };
@@ -302,7 +306,7 @@ impl Engine for Fast {
     fn set_parameters(&mut self, parameters: Vec<Parameter>) -> Result<()> {
         layout::check_fit(&layout::shapes(&self.model, self.vocabulary), &parameters).map_err(anyhow::Error::msg)?;
         self.weights = Weights::split(&self.model, self.vocabulary, parameters);
-        self.work.path = None;
+        self.work.subnetwork = None;
         Ok(())
     }
 

@@ -19,8 +19,8 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 
 use crate::config::{EngineName, ModelConfig, Norm, Precision, RunConfig};
-use crate::layer_path::LayerPath;
 use crate::objective::Batch;
+use crate::subnetwork::Subnetwork;
 
 /// Something that can train the model. All losses are means over predicted tokens, in nats.
 pub trait Engine: Send {
@@ -32,7 +32,7 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// If a token or target id is outside the vocabulary, or the device fails.
-    fn gradient(&mut self, micro_batches: &[Batch], path: LayerPath) -> Result<f32>;
+    fn gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<f32>;
 
     /// The 2-norm of the gradient at hand, over active parameters.
     fn gradient_norm(&mut self) -> Result<f32>;
@@ -41,10 +41,10 @@ pub trait Engine: Send {
     fn update(&mut self, rule: &UpdateRule) -> Result<()>;
 
     /// The mean loss alone; changes nothing.
-    fn loss(&mut self, batch: &Batch, path: LayerPath) -> Result<f32>;
+    fn loss(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<f32>;
 
     /// All logits, changes nothing // (B*T, V)
-    fn logits(&mut self, batch: &Batch, path: LayerPath) -> Result<Vec<f32>>;
+    fn logits(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>>;
 
     /// The gradient at hand by parameter name; nothing for parameters of inactive layers. For tests and measurements.
     fn gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>>;

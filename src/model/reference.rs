@@ -11,9 +11,9 @@ use super::{Engine, Parameter, UpdateRule, layout};
 use crate::config::{Architecture, ModelConfig, Norm};
 use crate::kernels::gelu::Gelu;
 use crate::kernels::layer_norm::EPSILON;
-use crate::layer_path::LayerPath;
 use crate::objective::{Batch, NO_TARGET};
 use crate::optim;
+use crate::subnetwork::Subnetwork;
 
 /// The engine.
 pub struct Reference {
@@ -24,7 +24,8 @@ pub struct Reference {
     parameters: Vec<Parameter>,
     /// By parameter; none for those that took no part.
     gradients: Vec<Option<Vec<f32>>>,
-    path: Option<LayerPath>,
+    /// The subnetwork of the gradient at hand.
+    subnetwork: Option<Subnetwork>,
 }
 
 /// Parameters on the device, looked up by name.
@@ -44,11 +45,12 @@ impl Reference {
     pub fn new(model: &ModelConfig, vocabulary: usize, seed: u64, device: Device, dtype: DType) -> Self {
         let parameters = layout::initial(model, vocabulary, seed);
         let gradients = vec![None; parameters.len()];
-        Self { model: model.clone(), device, dtype, parameters, gradients, path: None }
+        Self { model: model.clone(), device, dtype, parameters, gradients, subnetwork: None }
     }
 
-    /// Uploads what the layer path needs.
-    fn upload(&self, path: LayerPath) -> Result<Weights<'_>> {
+    /// Uploads what the subnetwork needs.
+    fn upload(&self, subnetwork: &Subnetwork) -> Result<Weights<'_>> {
+        let path = subnetwork.path();
         let takes_part = |p: &&Parameter| layer_of(&p.name).is_none_or(|layer| path.is_active(layer));
         let named = self.parameters.iter().filter(takes_part).map(|p| {
             let tensor = Tensor::from_slice(&p.weight, p.shape.as_slice(), &self.device)?.to_dtype(self.dtype)?;
@@ -106,7 +108,7 @@ impl Reference {
     }
 
     /// Logits // (B*T, V)
-    fn forward(&self, batch: &Batch, path: LayerPath, w: &Weights<'_>) -> Result<Tensor> {
+    fn forward(&self, batch: &Batch, subnetwork: &Subnetwork, w: &Weights<'_>) -> Result<Tensor> {
         let m = &self.model;
         let (b, t, c) = (batch.sequences, batch.context, m.width);
         let ids = Tensor::from_slice(&batch.inputs, b * t, &self.device)?;
@@ -115,7 +117,7 @@ impl Reference {
         if layout::has_embedding_norm(m) {
             x = self.norm(&x, w, "ln_embed")?;
         }
-        for layer in path.active() {
+        for layer in subnetwork.path().active() {
             let name = format!("h.{layer}");
             x = self.around(&x, w, &format!("{name}.ln_1"), |x| self.attention(x, w, &name))?;
             x = self.around(&x, w, &format!("{name}.ln_2"), |x| self.mlp(x, w, &name))?;
@@ -133,8 +135,8 @@ impl Reference {
         Ok(x.matmul(&wte)?.broadcast_add(w.get("head.bias")?)?)
     }
 
-    fn mean_loss(&self, batch: &Batch, path: LayerPath, w: &Weights<'_>) -> Result<Tensor> {
-        let logits = self.forward(batch, path, w)?;
+    fn mean_loss(&self, batch: &Batch, subnetwork: &Subnetwork, w: &Weights<'_>) -> Result<Tensor> {
+        let logits = self.forward(batch, subnetwork, w)?;
         let predicted = || batch.targets.iter().enumerate().filter(|(_, t)| **t != NO_TARGET);
         let rows: Vec<u32> = predicted().map(|(row, _)| row as u32).collect();
         let targets: Vec<u32> = predicted().map(|(_, &t)| t as u32).collect();
@@ -174,12 +176,12 @@ impl Engine for Reference {
         format!("{device}, reference")
     }
 
-    fn gradient(&mut self, micro_batches: &[Batch], path: LayerPath) -> Result<f32> {
+    fn gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<f32> {
         ensure!(!micro_batches.is_empty(), "no batch to train on");
-        let weights = self.upload(path)?;
+        let weights = self.upload(subnetwork)?;
         let mut total: Option<Tensor> = None;
         for batch in micro_batches {
-            let loss = (self.mean_loss(batch, path, &weights)? / micro_batches.len() as f64)?;
+            let loss = (self.mean_loss(batch, subnetwork, &weights)? / micro_batches.len() as f64)?;
             total = Some(total.map_or(Ok(loss.clone()), |t| t + &loss)?);
         }
         let total = total.context("no batch to train on")?;
@@ -194,7 +196,7 @@ impl Engine for Reference {
         }
         let loss = scalar(&total)?;
         drop(weights);
-        (self.gradients, self.path) = (gradients, Some(path));
+        (self.gradients, self.subnetwork) = (gradients, Some(subnetwork.clone()));
         Ok(loss)
     }
 
@@ -203,7 +205,7 @@ impl Engine for Reference {
     }
 
     fn update(&mut self, rule: &UpdateRule) -> Result<()> {
-        self.path.context("an update needs a gradient")?;
+        self.subnetwork.as_ref().context("an update needs a gradient")?;
         for (p, gradient) in self.parameters.iter_mut().zip(&self.gradients) {
             if gradient.is_some() || rule.zero_gradient_for_skipped {
                 optim::adamw(p, gradient.as_deref(), rule);
@@ -212,17 +214,17 @@ impl Engine for Reference {
         Ok(())
     }
 
-    fn loss(&mut self, batch: &Batch, path: LayerPath) -> Result<f32> {
-        scalar(&self.mean_loss(batch, path, &self.upload(path)?)?)
+    fn loss(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<f32> {
+        scalar(&self.mean_loss(batch, subnetwork, &self.upload(subnetwork)?)?)
     }
 
-    fn logits(&mut self, batch: &Batch, path: LayerPath) -> Result<Vec<f32>> {
-        let logits = self.forward(batch, path, &self.upload(path)?)?;
+    fn logits(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>> {
+        let logits = self.forward(batch, subnetwork, &self.upload(subnetwork)?)?;
         Ok(logits.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
     }
 
     fn gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>> {
-        self.path.context("no gradient has been computed")?;
+        self.subnetwork.as_ref().context("no gradient has been computed")?;
         let named = self.parameters.iter().zip(&self.gradients);
         Ok(named.filter_map(|(p, g)| Some((p.name.clone(), g.clone()?))).collect())
     }
@@ -235,7 +237,7 @@ impl Engine for Reference {
         let shapes: Vec<_> = self.parameters.iter().map(|p| (p.name.clone(), p.shape.clone())).collect();
         layout::check_fit(&shapes, &parameters).map_err(anyhow::Error::msg)?;
         self.parameters = parameters;
-        self.path = None;
+        self.subnetwork = None;
         Ok(())
     }
 

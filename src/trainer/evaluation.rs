@@ -31,7 +31,7 @@ impl Trainer {
                 }
                 let mut rng = keyed(self.config.seed, Purpose::EvaluationLayerPath, path_length as u64, index as u64);
                 let path = self.method.draw(&stage, Sampling::Exact, &mut rng);
-                losses.push(self.engine.loss(batch, path)?);
+                losses.push(self.engine.loss(batch, &path.into())?);
             }
             scores.push(score(path_length, &losses));
         }

@@ -304,7 +304,7 @@ impl Trainer {
         let micro_batches: Vec<Batch> = (0..self.config.train.accumulate as u64)
             .map(|micro| objective::training_batch(self.corpus.as_ref(), self.objective, &self.config, step, micro))
             .collect();
-        let loss = self.engine.gradient(&micro_batches, path)?;
+        let loss = self.engine.gradient(&micro_batches, &path.into())?;
         let gradient_norm = self.engine.gradient_norm()?;
         if !(loss.is_finite() && gradient_norm.is_finite()) {
             let what = if loss.is_finite() { "gradient" } else { "loss" };
