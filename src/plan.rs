@@ -98,6 +98,7 @@ pub fn plan(config: &RunConfig) -> Plan {
 fn vocabulary(config: &RunConfig) -> usize {
     match (config.data.source, config.data.tokenizer.as_str()) {
         (Source::Stories, _) => data::stories_vocabulary(),
+        (Source::Puzzles, _) => data::puzzles_vocabulary(),
         (Source::Text, "bytes") => data::bytes_vocabulary(),
         (Source::Text, _) => config.data.vocabulary,
     }

@@ -79,8 +79,15 @@ fn check_data(config: &RunConfig, found: &mut Found) {
     if d.source == Source::Text && d.path.is_empty() {
         found.add("data.path", "must name a text file or a folder when data.source is \"text\" (or use --data)");
     }
-    if d.source == Source::Stories && !d.path.is_empty() {
+    if d.source != Source::Text && !d.path.is_empty() {
         found.add("data.path", "goes with data.source = \"text\" only");
+    }
+    // What a document of 64 words and 26 letters has room for.
+    found.within("data.nesting", d.nesting, 0, 16);
+    found.within("data.chain", d.chain, 0, 16);
+    found.within("data.hops", d.hops, 0, 13);
+    if d.source == Source::Puzzles && d.nesting + d.chain + d.hops == 0 {
+        found.add("data.source", "is \"puzzles\", so one of data.nesting, data.chain and data.hops must be at least 1");
     }
     found.within("data.vocabulary", d.vocabulary, 16, 1 << 20);
     if !(d.validation_share > 0.0 && d.validation_share < 1.0) {
@@ -239,6 +246,13 @@ mod tests {
         assert_eq!(keys(|c| c.model.heads = 5), ["model.heads"]);
         assert_eq!(keys(|c| c.model.init_std = f64::NAN), ["model.init_std"]);
         assert_eq!(keys(|c| c.data.source = Source::Text), ["data.path"]);
+        assert_eq!(keys(|c| c.data.hops = 14), ["data.hops"]);
+        let no_puzzles = |c: &mut RunConfig| {
+            c.data.source = Source::Puzzles;
+            (c.data.nesting, c.data.chain, c.data.hops) = (0, 0, 0);
+        };
+        assert_eq!(keys(no_puzzles), ["data.source"]);
+        assert_eq!(keys(|c| (c.data.source, c.data.path) = (Source::Puzzles, "x".into())), ["data.path"]);
         assert_eq!(keys(|c| c.train.steps = 0), ["train.steps"]);
         assert_eq!(keys(|c| c.train.device = "gpu".into()), ["train.device", "train.device"]);
         assert_eq!(keys(|c| c.optimizer.learning_rate = -1.0), ["optimizer.learning_rate"]);

@@ -110,6 +110,12 @@ impl Default for ModelConfig {
 pub struct DataConfig {
     /// Where the text comes from.
     pub source: Source,
+    /// Most clauses inside each other in a scene of the puzzles; 0: no scenes.
+    pub nesting: usize,
+    /// Most assignments from a variable to its value in the puzzles; 0: no assignments.
+    pub chain: usize,
+    /// Most steps of a walk in the puzzles; 0: no maps.
+    pub hops: usize,
     /// A file or a folder, for `source = "text"`.
     pub path: String,
     /// `bytes`, `bpe` or `wordpiece` (trained on the text), or the name of a `tokenizer.json`.
@@ -130,6 +136,8 @@ pub struct DataConfig {
 pub enum Source {
     /// The built-in generator of small stories with known probabilities.
     Stories,
+    /// The built-in generator of puzzles that take several steps of reasoning, with known probabilities.
+    Puzzles,
     /// A text file or a folder of them.
     Text,
 }
@@ -138,6 +146,9 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             source: Source::Stories,
+            nesting: 4,
+            chain: 8,
+            hops: 6,
             path: String::new(),
             tokenizer: "bpe".to_owned(),
             vocabulary: 4096,

@@ -5,6 +5,7 @@
 
 mod documents;
 mod grammar;
+mod puzzles;
 mod stories;
 mod text;
 mod token_file;
@@ -15,7 +16,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 
-use crate::config::{RunConfig, Source};
+use crate::config::{DataConfig, RunConfig, Source};
 use crate::rng::Rng;
 
 /// The tokens a model must know about.
@@ -56,6 +57,17 @@ pub trait Corpus: Send + Sync {
     /// known: the loss that no causal model can go below.
     fn surprisal(&self, _sequence: &[u32]) -> Option<Vec<f32>> {
         None
+    }
+
+    /// Names of the classes into which some of its tokens fall by what it takes to predict them, as in "hops 3"; none
+    /// where nothing is known of that.
+    fn classes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The class of each token of a sequence of this corpus, as a place in [`Self::classes`]; most tokens have none.
+    fn class(&self, sequence: &[u32]) -> Vec<Option<usize>> {
+        vec![None; sequence.len()]
     }
 
     /// Tokens as text, for people.
@@ -125,6 +137,7 @@ fn report(on_progress: OnProgress<'_>, progress: Progress<'_>) -> Result<()> {
 pub fn open(config: &RunConfig, on_progress: OnProgress<'_>) -> Result<Box<dyn Corpus>> {
     Ok(match config.data.source {
         Source::Stories => Box::new(stories::Stories::new()),
+        Source::Puzzles => Box::new(puzzles::Puzzles::new(&config.data)),
         Source::Text => Box::new(text::Text::open(config, on_progress)?),
     })
 }
@@ -132,6 +145,11 @@ pub fn open(config: &RunConfig, on_progress: OnProgress<'_>) -> Result<Box<dyn C
 /// The built-in stories' number of tokens.
 pub fn stories_vocabulary() -> usize {
     stories::Stories::new().vocabulary().size
+}
+
+/// The built-in puzzles' number of tokens, whatever their difficulty.
+pub fn puzzles_vocabulary() -> usize {
+    puzzles::Puzzles::new(&DataConfig::default()).vocabulary().size
 }
 
 /// The byte tokenizer's number of tokens.

@@ -108,7 +108,7 @@ impl Stories {
 }
 
 /// Draws an index by weights that sum to 1.
-fn pick(rng: &mut Rng, weights: impl Iterator<Item = f64>) -> usize {
+pub(super) fn pick(rng: &mut Rng, weights: impl Iterator<Item = f64>) -> usize {
     let mut left = rng.uniform();
     let mut last = 0;
     for (index, weight) in weights.enumerate() {
