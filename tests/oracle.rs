@@ -9,6 +9,7 @@ use raptr_tui::model::reference::Reference;
 use raptr_tui::model::{Engine, UpdateRule};
 use raptr_tui::objective::{Batch, NO_TARGET};
 use raptr_tui::rng::{Purpose, keyed};
+use raptr_tui::subnetwork::{Parts, Subnetwork};
 
 const VOCABULARY: usize = 19;
 const LAYERS: usize = 4;
@@ -369,4 +370,131 @@ fn bad_batches_are_refused() {
     refused(&|b| b.targets[3] = -2, "target -2");
     refused(&|b| b.targets.fill(NO_TARGET), "no token to predict");
     refused(&|b| b.context = 8, "announced");
+}
+
+/// Subnetworks that scale their layers' branches.
+fn scaled() -> Vec<Subnetwork> {
+    let of = |path: &str, factors: &[f32]| {
+        Subnetwork::new(path.parse::<LayerPath>().unwrap()).with_factors(factors.to_vec())
+    };
+    vec![of("1111", &[0.5, 1.0, 2.0, 1.25]), of("0110", &[3.0, 0.7]), of("1001", &[1.0, 1.6])]
+}
+
+/// Subnetworks of which only some heads and columns are computed, in one layer all; with and without factors.
+fn partial(m: &ModelConfig) -> Vec<Subnetwork> {
+    let (heads, inner) = (m.heads, m.width * m.mlp_ratio);
+    let parts = |heads: &[usize], columns: &[std::ops::Range<usize>]| Parts {
+        heads: heads.to_vec(),
+        columns: columns.to_vec(),
+    };
+    let all = parts(&(0..heads).collect::<Vec<_>>(), &[0..7, 7..inner]);
+    let some = parts(&[1], &[0..5, inner - 3..inner]);
+    let others = parts(&[0, heads - 1], &[4..inner / 2, inner / 2..inner / 2 + 1]);
+    let path: LayerPath = "1011".parse().unwrap();
+    let plain = Subnetwork::new(path).with_parts(vec![some, all, others]);
+    vec![plain.clone(), plain.with_factors(vec![2.0, 1.0, 0.5])]
+}
+
+#[test]
+fn factors_and_parts_match_autograd_with_plain_ops_and_masks() {
+    for m in all_models() {
+        for (index, subnetwork) in scaled().into_iter().chain(partial(&m)).enumerate() {
+            let name = format!("{:?} {:?} residual {} subnetwork {index}", m.architecture, m.norm, m.residual);
+            let batches = [batch(1, m.architecture, 3, 7), batch(2, m.architecture, 2, 5)];
+            let (mut fast, mut reference) = engines(&m, 2);
+            let a = fast.gradient(&batches, &subnetwork).unwrap();
+            let b = reference.gradient(&batches, &subnetwork).unwrap();
+            assert!((a - b).abs() < 2e-5 * b, "{name}: loss {a} != {b}");
+            assert_same_gradients(&mut fast, &mut reference, &name);
+            let (a, b) = (fast.gradient_norm().unwrap(), reference.gradient_norm().unwrap());
+            assert!((a - b).abs() < 1e-4 * b, "{name}: norm {a} != {b}");
+            let a = fast.logits(&batches[0], &subnetwork).unwrap();
+            let b = reference.logits(&batches[0], &subnetwork).unwrap();
+            assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-4), "{name}: logits");
+            let plain = fast.loss(&batches[0], &subnetwork.path().into()).unwrap();
+            // Without a residual stream a norm takes every factor out again.
+            let is_other = plain != fast.loss(&batches[0], &subnetwork).unwrap();
+            assert!(is_other || !m.residual, "{name}: nothing was different");
+        }
+    }
+}
+
+#[test]
+fn factors_and_parts_match_autograd_in_bf16_too() {
+    for m in all_models() {
+        let m = ModelConfig { init_std: 0.15, ..m };
+        for (index, subnetwork) in scaled().into_iter().chain(partial(&m)).enumerate() {
+            let name = format!("{:?} {:?} residual {} subnetwork {index}", m.architecture, m.norm, m.residual);
+            let batches = [batch(1, m.architecture, 3, 7), batch(2, m.architecture, 2, 5)];
+            let (mut fast, mut reference) = engines_in(&m, 2, Precision::Bf16);
+            let a = fast.gradient(&batches, &subnetwork).unwrap();
+            let b = reference.gradient(&batches, &subnetwork).unwrap();
+            assert!((a - b).abs() < 5e-3 * b, "{name}: loss {a} != {b}");
+            assert_close_gradients(&mut fast, &mut reference, if m.residual { 0.05 } else { 0.25 }, &name);
+        }
+    }
+}
+
+#[test]
+fn all_parts_are_the_whole_layer_to_the_bit() {
+    let m = model(Architecture::Decoder, Norm::Pre, true);
+    let whole = Parts { heads: vec![0, 1, 2], columns: std::iter::once(0..24).collect() };
+    let path: LayerPath = "1101".parse().unwrap();
+    let run = |subnetwork: &Subnetwork, zero: bool| {
+        let (mut fast, _) = engines(&m, 2);
+        for step in 0..4 {
+            fast.gradient(&[batch(step, m.architecture, 3, 7)], subnetwork).unwrap();
+            fast.update(&rule(zero)).unwrap();
+        }
+        fast.weights_checksum().unwrap()
+    };
+    for zero in [false, true] {
+        assert_eq!(run(&path.into(), zero), run(&Subnetwork::new(path).with_parts(vec![whole.clone(); 3]), zero));
+    }
+}
+
+#[test]
+fn parts_that_are_not_computed_are_left_alone_or_fed_zeros() {
+    let m = model(Architecture::Decoder, Norm::Pre, true);
+    let parts = Parts { heads: vec![1], columns: std::iter::once(8..16).collect() };
+    let subnetwork = Subnetwork::new(LayerPath::full(LAYERS)).with_parts(vec![parts; LAYERS]);
+    for zero in [false, true] {
+        let (mut fast, mut reference) = engines(&m, 2);
+        // Moments everywhere first, so that there is something to decay.
+        for engine in [&mut fast as &mut dyn Engine, &mut reference] {
+            engine.gradient(&[batch(1, m.architecture, 3, 7)], &LayerPath::full(LAYERS).into()).unwrap();
+            engine.update(&rule(zero)).unwrap();
+        }
+        let before = fast.parameters().unwrap();
+        for engine in [&mut fast as &mut dyn Engine, &mut reference] {
+            engine.gradient(&[batch(2, m.architecture, 3, 7)], &subnetwork).unwrap();
+            engine.update(&rule(zero)).unwrap();
+        }
+        let (after, truth) = (fast.parameters().unwrap(), reference.parameters().unwrap());
+        // Head 1 of 3 is columns 4..8 of each of q, k, v and rows 4..8 of proj; the MLP's columns are 8..16 of 24.
+        let is_computed = |name: &str, i: usize| match name.trim_start_matches("h.2.") {
+            "attn.qkv.weight" | "attn.qkv.bias" => (4..8).contains(&(i % 12)),
+            "attn.proj.weight" => (4..8).contains(&(i / 12)),
+            "mlp.up.weight" | "mlp.up.bias" => (8..16).contains(&(i % 24)),
+            "mlp.down.weight" => (8..16).contains(&(i / 12)),
+            _ => true,
+        };
+        for ((old, new), right) in
+            before.iter().zip(&after).zip(&truth).filter(|((p, _), _)| p.name.starts_with("h.2."))
+        {
+            for i in 0..old.weight.len() {
+                let is_same = old.weight[i] == new.weight[i] && old.first_moment[i] == new.first_moment[i];
+                let decayed = (new.first_moment[i] - 0.9 * old.first_moment[i]).abs() < 1e-7;
+                match (is_computed(&old.name, i), zero) {
+                    (true, _) => assert!(!is_same, "{} {i} was computed and did not move", old.name),
+                    (false, false) => assert!(is_same, "{} {i} was not computed and moved", old.name),
+                    (false, true) => assert!(decayed && old.weight[i] != new.weight[i], "{} {i}", old.name),
+                }
+                // The key's bias has no gradient but rounding, and Adam takes a whole step along it.
+                let is_noise = old.name.ends_with("qkv.bias") && (12..24).contains(&i);
+                assert!(is_noise || (new.weight[i] - right.weight[i]).abs() < 2e-3, "{} {i}: reference", old.name);
+            }
+            assert_eq!(new.updates, right.updates);
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! One layer of the fast engine: forward, keeping what the backward pass needs, and backward.
 //!
 //! A layer is two sub-layers, `x + f(x)`: attention and MLP. Under pre-norm `f` sees `ln(x)`, under post-norm the sum is
-//! normed. Each pass is a few sweeps over blocks of rows, in which everything that a row needs is done while it is in
+//! normed. A factor on both branches, `x + a f(x)`, is multiplied into the copies that are made of their last matrices
+//! anyway. Where only parts of a layer are computed, its parameters are those parts: fewer heads, a narrower hidden layer.
+//! Each pass is a few sweeps over blocks of rows, in which everything that a row needs is done while it is in
 //! cache, with attention between them; gradients of weights come last. Knows nothing of which layers are active.
 
 use super::Parameter;
@@ -15,6 +17,7 @@ use crate::kernels::gelu::{self, Gelu};
 use crate::kernels::layer_norm::{self, STATS};
 use crate::kernels::linear::{self, Copy, Factor, Precision, Ready, WeightGradient, keep_left, keep_right};
 use crate::kernels::panels::{Blocked, Panels, Store, padded};
+use crate::subnetwork::Parts;
 
 /// The input of a linear layer, kept for its weight's gradient: in f32 as it stands, in bf16 packed.
 #[derive(Default)]
@@ -23,14 +26,15 @@ struct Kept {
     packed: Buffer<u32>,
 }
 
-/// What one active layer keeps between its forward and backward pass. M = B*T rows.
+/// What one active layer keeps between its forward and backward pass. M = B*T rows, A the width of its heads together
+/// (C where all are computed).
 #[derive(Default)]
 pub(super) struct Activations {
     seen_1: Kept,         // pre-norm: ln_1(x) (M, C)
     stats_1: Buffer<f32>, // of whichever norm there is (M, STATS)
-    qkv: Buffer<f32>,     // (M, 3C)
+    qkv: Buffer<f32>,     // (M, 3A)
     lse: Buffer<f32>,     // (B, H, T)
-    mixed: Kept,          // attention's output before its projection (M, C)
+    mixed: Kept,          // attention's output before its projection (M, A)
     sum_1: Buffer<f32>,   // post-norm: the sum before the norm (M, C)
     middle: Buffer<f32>,  // attention sub-layer's output (M, C)
     seen_2: Kept,
@@ -41,15 +45,24 @@ pub(super) struct Activations {
     out: Buffer<f32>, // (M, C)
 }
 
+/// The layer at work: its parameters, and the factor on its branches.
+#[derive(Clone, Copy)]
+pub(super) struct Layer<'a> {
+    pub parameters: &'a [Parameter],
+    pub factor: f32,
+}
+
 /// Buffers shared by all layers.
 #[derive(Default)]
 pub(super) struct Scratch {
     /// Copies of the weights of the layer at work.
     weights: [Copy; 4],
+    /// Where it has a factor: matrix and bias of proj and down, multiplied by it.
+    scaled: [Buffer<f32>; 4],
     d_mid: Buffer<f32>,   // gradient of the attention sub-layer's output or sum (M, C)
     d_next: Buffer<f32>,  // of the layer's input (M, C)
-    d_mixed: Buffer<f32>, // (M, C)
-    d_qkv: Buffer<f32>,   // (M, 3C)
+    d_mixed: Buffer<f32>, // (M, A)
+    d_qkv: Buffer<f32>,   // (M, 3A)
     d_act: Buffer<f32>,   // f32: (M, rC)
     /// bf16: gradients of the outputs of down, up, proj and qkv, packed.
     packed: [Buffer<u32>; 4],
@@ -59,10 +72,12 @@ pub(super) struct Scratch {
 /// The shape of a layer on one batch.
 #[derive(Clone, Copy)]
 pub(super) struct Geometry {
+    /// Of attention; its width is A.
     pub shape: Shape,
+    pub width: usize, // C
     pub norm: Norm,
     pub residual: bool,
-    pub inner: usize, // rC
+    pub inner: usize, // rC, or what is computed of it
     pub rows: usize,  // M
     pub block: usize, // rows per block
 }
@@ -73,12 +88,24 @@ impl Geometry {
         let block = crate::kernels::block_rows(sequences * context);
         Self {
             shape: Shape { context, width: m.width, heads: m.heads, causal, precision, block },
+            width: m.width,
             norm: m.norm,
             residual: m.residual,
             inner: m.width * m.mlp_ratio,
             rows: sequences * context,
             block,
         }
+    }
+
+    /// The same of a layer of which only some parts are computed.
+    pub fn of_parts(mut self, parts: Option<&Parts>) -> Self {
+        if let Some(parts) = parts {
+            let head = self.shape.width / self.shape.heads;
+            self.shape.heads = parts.heads.len();
+            self.shape.width = self.shape.heads * head;
+            self.inner = parts.width();
+        }
+        self
     }
 
     pub fn blocks(&self) -> usize {
@@ -92,7 +119,7 @@ impl Geometry {
 
     /// How an (M, C) buffer stands.
     pub fn blocked(&self) -> Blocked {
-        Blocked { rows: self.rows, block: self.block, width: self.shape.width }
+        Blocked { rows: self.rows, block: self.block, width: self.width }
     }
 
     /// One block of a buffer of `width` columns, in its last block perhaps of fewer rows.
@@ -128,23 +155,44 @@ impl Geometry {
 
     /// How a block's sums stand.
     fn sums(&self) -> Sums {
-        Sums::new(self.shape.width, self.inner)
+        Sums::new(self.width, self.shape.width, self.inner)
     }
 
     /// The four matrices (qkv, proj, up, down), or their transposes.
-    fn ready<'a>(&self, p: &'a [Parameter], copies: &'a mut [Copy; 4], transposed: bool) -> [Ready<'a>; 4] {
-        let Shape { width: c, precision, .. } = self.shape;
-        let one = |place: usize, copy: &'a mut Copy, k: usize, n: usize| {
-            let make = if transposed { Ready::transposed } else { Ready::new };
-            make(precision, copy, &p[place].weight, k, n)
+    fn ready<'a>(
+        &self,
+        layer: Layer<'a>,
+        copies: &'a mut [Copy; 4],
+        [scaled_proj, scaled_down]: [&'a mut Buffer<f32>; 2],
+        transposed: bool,
+    ) -> [Ready<'a>; 4] {
+        let Shape { width: a, precision, .. } = self.shape;
+        let (c, p) = (self.width, layer.parameters);
+        let make = if transposed { Ready::transposed } else { Ready::new };
+        let one = |place: usize, copy, k: usize, n: usize| make(precision, copy, &p[place].weight, k, n);
+        let last = |place: usize, scaled, copy, k: usize, n: usize| {
+            make(precision, copy, multiplied(&p[place].weight, layer.factor, scaled), k, n)
         };
-        let [a, b, d, e] = copies;
+        let [of_qkv, of_proj, of_up, of_down] = copies;
         let ((qkv, proj), (up, down)) = rayon::join(
-            || rayon::join(|| one(place::QKV, a, c, 3 * c), || one(place::PROJ, b, c, c)),
-            || rayon::join(|| one(place::UP, d, c, self.inner), || one(place::DOWN, e, self.inner, c)),
+            || rayon::join(|| one(place::QKV, of_qkv, c, 3 * a), || last(place::PROJ, scaled_proj, of_proj, a, c)),
+            || {
+                let inner = self.inner;
+                rayon::join(|| one(place::UP, of_up, c, inner), || last(place::DOWN, scaled_down, of_down, inner, c))
+            },
         );
         [qkv, proj, up, down]
     }
+}
+
+/// The values times the factor, in the buffer unless the factor is 1.
+fn multiplied<'a>(values: &'a [f32], factor: f32, buffer: &'a mut Buffer<f32>) -> &'a [f32] {
+    if factor == 1.0 {
+        return values;
+    }
+    let scaled = buffer.fit(values.len());
+    scaled.iter_mut().zip(values).for_each(|(y, x)| *y = factor * x);
+    scaled
 }
 
 /// Makes a buffer as long as it must be; what it held is of no matter.
@@ -176,27 +224,33 @@ impl Activations {
     }
 
     /// Runs the layer on `x`, keeping what the backward pass needs if `is_kept`. // x (M, C)
-    pub fn forward(&mut self, g: Geometry, p: &[Parameter], x: &[f32], s: &mut Scratch, is_kept: bool) {
-        let ready = g.ready(p, &mut s.weights, false);
+    pub fn forward(&mut self, g: Geometry, layer: Layer<'_>, x: &[f32], s: &mut Scratch, is_kept: bool) {
+        let Scratch { weights, scaled: [proj, proj_bias, down, down_bias], .. } = s;
+        let ready = g.ready(layer, weights, [proj, down], false);
+        let p = layer.parameters;
+        let biases = [
+            multiplied(&p[place::PROJ_BIAS].weight, layer.factor, proj_bias),
+            multiplied(&p[place::DOWN_BIAS].weight, layer.factor, down_bias),
+        ];
         self.queries(g, p, x, &ready[0], is_kept);
         let lse = self.lse.fit(g.rows * g.shape.heads);
         attention::forward(g.shape, self.mixed.rows.fit(g.size(g.shape.width)), lse, &self.qkv);
-        self.mix(g, p, x, &ready, is_kept);
+        self.mix(g, p, x, &ready, biases, is_kept);
     }
 
     /// First sweep: norm, and queries, keys and values.
     fn queries(&mut self, g: Geometry, p: &[Parameter], x: &[f32], weight: &Ready<'_>, is_kept: bool) {
-        let c = g.shape.width;
+        let (c, a) = (g.width, g.shape.width);
         let is_pre = g.norm == Norm::Pre;
         let (seen, packed) = self.seen_1.fit(g, c, is_kept);
         // Without a pre-norm the input itself is seen, and is kept elsewhere.
         let seen = if is_pre { seen } else { &mut [] };
         let stats = self.stats_1.fit(g.rows * STATS);
-        let qkv = self.qkv.fit(g.size(3 * c));
+        let qkv = self.qkv.fit(g.size(3 * a));
         let (ln, bias) = (norms(g, p, place::LN_1), &p[place::QKV + 1].weight);
         for_blocks(
             g.blocks(),
-            [g.band(seen, c), g.stats(stats), g.band(qkv, 3 * c)],
+            [g.band(seen, c), g.stats(stats), g.band(qkv, 3 * a)],
             [Band::new(packed, g.packed(c))],
             |block, [seen, stats, qkv], [packed]| {
                 let x = g.of(x, block, c);
@@ -219,13 +273,21 @@ impl Activations {
     }
 
     /// Last sweep: attention's projection, and the MLP.
-    fn mix(&mut self, g: Geometry, p: &[Parameter], x: &[f32], ready: &[Ready<'_>; 4], is_kept: bool) {
-        let (c, inner) = (g.shape.width, g.inner);
+    fn mix(
+        &mut self,
+        g: Geometry,
+        p: &[Parameter],
+        x: &[f32],
+        ready: &[Ready<'_>; 4],
+        [proj_bias, down_bias]: [&[f32]; 2],
+        is_kept: bool,
+    ) {
+        let (c, a, inner) = (g.width, g.shape.width, g.inner);
         let (is_pre, is_post) = (g.norm == Norm::Pre, g.norm == Norm::Post);
         let [_, proj, up, down] = *ready;
         let (ln_1, ln_2) = (norms(g, p, place::LN_1), norms(g, p, place::LN_2));
-        let bias = |place: usize| p[place + 1].weight.as_slice();
-        let mixed_packed = self.mixed.packed.fit(g.kept(c, is_kept));
+        let up_bias = p[place::UP_BIAS].weight.as_slice();
+        let mixed_packed = self.mixed.packed.fit(g.kept(a, is_kept));
         let mixed = &self.mixed.rows;
         let sum = if is_post { g.size(c) } else { 0 };
         let (sum_1, sum_2) = (self.sum_1.fit(sum), self.sum_2.fit(sum));
@@ -251,20 +313,20 @@ impl Activations {
                 g.band(out, c),
             ],
             [
-                Band::new(mixed_packed, g.packed(c)),
+                Band::new(mixed_packed, g.packed(a)),
                 Band::new(seen_packed, g.packed(c)),
                 Band::new(act_packed, g.packed(inner)),
             ],
             |block,
              [sum_1, stats_1, middle, seen, stats_2, slope, act, sum_2, out],
              [packed_mixed, packed, packed_act]| {
-                let (x, mixed) = (g.of(x, block, c), g.of(mixed, block, c));
-                let mixed = Panels::filling(mixed, c);
+                let (x, mixed) = (g.of(x, block, c), g.of(mixed, block, a));
+                let mixed = Panels::filling(mixed, a);
                 let wide = x.len() / padded(c) * padded(inner);
                 with_scratch(|scratch| {
                     let ([spare_act, spare_seen, _], pairs) = scratch.take([wide, x.len(), 0]);
                     keep_left(packed_mixed, mixed, g.block);
-                    let end = End { g, weight: proj, bias: bias(place::PROJ), norm: ln_1 };
+                    let end = End { g, weight: proj, bias: proj_bias, norm: ln_1 };
                     end.run(middle, sum_1, stats_1, x, mixed, pairs);
                     let seen = match ln_2 {
                         Some([gain, shift]) if is_pre => {
@@ -277,15 +339,15 @@ impl Activations {
                     let seen = Panels::filling(seen, c);
                     keep_left(packed, seen, g.block);
                     let act = own_or(act, spare_act);
-                    let (rows, bias_up) = (x.len() / padded(c), bias(place::UP));
+                    let rows = x.len() / padded(c);
                     up.multiply_then(act, seen, pairs, Store::Set, |first, x| {
                         let panels = first * rows..first * rows + x.len();
                         let slope = if is_kept { &mut slope[panels] } else { &mut [] };
-                        gelu::forward(Gelu::Tanh, x, slope, &bias_up[first..inner.min(first + x.len() / rows)]);
+                        gelu::forward(Gelu::Tanh, x, slope, &up_bias[first..inner.min(first + x.len() / rows)]);
                     });
                     let act = Panels::filling(act, inner);
                     keep_left(packed_act, act, g.block);
-                    let end = End { g, weight: down, bias: bias(place::DOWN), norm: ln_2 };
+                    let end = End { g, weight: down, bias: down_bias, norm: ln_2 };
                     end.run(out, sum_2, stats_2, middle, act, pairs);
                 });
             },
@@ -329,40 +391,42 @@ impl End<'_> {
 }
 
 impl Activations {
-    /// Turns the gradient of the output (`d`) into that of the input, and stores the parameters' gradients // d, x (M, C)
+    /// Turns the gradient of the output (`d`) into that of the input, and stores the parameters' gradients; those of proj
+    /// and down have yet to be multiplied by the layer's factor // d, x (M, C)
     #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &self,
         g: Geometry,
-        p: &[Parameter],
+        layer: Layer<'_>,
         grads: &mut [Vec<f32>],
         x: &[f32],
         d: &mut Buffer<f32>,
         s: &mut Scratch,
         store: Store,
     ) {
-        let c = g.shape.width;
+        let (c, a, p) = (g.width, g.shape.width, layer.parameters);
         // Out of the scratch for as long as the sweeps use the rest of it.
-        let mut weights = std::mem::take(&mut s.weights);
-        let ready = g.ready(p, &mut weights, true);
-        let widths = [c, g.inner, c, 3 * c];
+        let (mut weights, mut scaled) = (std::mem::take(&mut s.weights), std::mem::take(&mut s.scaled));
+        let [proj, _, down, _] = &mut scaled;
+        let ready = g.ready(layer, &mut weights, [proj, down], true);
+        let widths = [c, g.inner, c, 3 * a];
         for (packed, width) in s.packed.iter_mut().zip(widths) {
             packed.fit(g.kept(width, true));
         }
         let sums = g.sums();
         s.sums.fit(g.blocks() * sums.total());
         self.through_mlp(g, p, &ready, d, s);
-        attention::backward(g.shape, s.d_qkv.fit(g.size(3 * c)), &s.d_mixed, &self.mixed.rows, &self.lse, &self.qkv);
+        attention::backward(g.shape, s.d_qkv.fit(g.size(3 * a)), &s.d_mixed, &self.mixed.rows, &self.lse, &self.qkv);
         self.through_queries(g, p, x, &ready[0], s);
         self.weights(g, grads, x, d, s, store);
         sums.store(grads, &s.sums, g.norm != Norm::None, store);
         std::mem::swap(d, &mut s.d_next);
-        s.weights = weights;
+        (s.weights, s.scaled) = (weights, scaled);
     }
 
     /// First sweep backward: through the MLP and attention's projection, from `d` to `d_mid` and `d_mixed`.
     fn through_mlp(&self, g: Geometry, p: &[Parameter], ready: &[Ready<'_>; 4], d: &mut [f32], s: &mut Scratch) {
-        let (c, inner) = (g.shape.width, g.inner);
+        let (c, a, inner) = (g.width, g.shape.width, g.inner);
         let sums = g.sums();
         let [_, proj, up, down] = *ready;
         let (is_pre, is_post) = (g.norm == Norm::Pre, g.norm == Norm::Post);
@@ -374,7 +438,7 @@ impl Activations {
             [
                 g.band(d, c),
                 g.band(s.d_mid.fit(g.size(c)), c),
-                g.band(s.d_mixed.fit(g.size(c)), c),
+                g.band(s.d_mixed.fit(g.size(a)), a),
                 g.band(d_act, inner),
                 Band::new(&mut s.sums, sums.total()),
             ],
@@ -437,7 +501,7 @@ impl Activations {
 
     /// Last sweep backward: through queries, keys and values, from `d_qkv` and `d_mid` to `d_next`.
     fn through_queries(&self, g: Geometry, p: &[Parameter], x: &[f32], qkv: &Ready<'_>, s: &mut Scratch) {
-        let c = g.shape.width;
+        let (c, a) = (g.width, g.shape.width);
         let sums = g.sums();
         let ln = norms(g, p, place::LN_1);
         let Scratch { d_mid, d_next, d_qkv, packed, sums: totals, .. } = s;
@@ -445,13 +509,13 @@ impl Activations {
         for_blocks(
             g.blocks(),
             [g.band(d_next.fit(g.size(c)), c), Band::new(totals, sums.total())],
-            [Band::new(&mut packed[3], g.packed(3 * c))],
+            [Band::new(&mut packed[3], g.packed(3 * a))],
             |block, [d_next, totals], [packed]| {
                 let totals = sums.split(totals);
-                let (d_mid, d_qkv) = (g.of(d_mid, block, c), g.of(d_qkv, block, 3 * c));
+                let (d_mid, d_qkv) = (g.of(d_mid, block, c), g.of(d_qkv, block, 3 * a));
                 with_scratch(|scratch| {
                     let ([d_in, ..], pairs) = scratch.take([d_mid.len(), 0, 0]);
-                    let d_qkv = Panels::filling(d_qkv, 3 * c);
+                    let d_qkv = Panels::filling(d_qkv, 3 * a);
                     linear::add_column_sums(totals.qkv, d_qkv);
                     keep_right(packed, d_qkv, g.block);
                     qkv.multiply(d_in, d_qkv, pairs, Store::Set);
@@ -472,7 +536,7 @@ impl Activations {
 
     /// Gradients of the four matrices.
     fn weights(&self, g: Geometry, grads: &mut [Vec<f32>], x: &[f32], d: &[f32], s: &Scratch, store: Store) {
-        let c = g.shape.width;
+        let (c, a) = (g.width, g.shape.width);
         let [qkv, _, proj, _, up, _, down, ..] = grads else {
             return;
         };
@@ -484,8 +548,8 @@ impl Activations {
         let gradients = [
             WeightGradient::new(down, left(&self.act.rows, &self.act.packed, g.inner), right(d, 0, c), store),
             WeightGradient::new(up, left(seen_2, &self.seen_2.packed, c), right(&s.d_act, 1, g.inner), store),
-            WeightGradient::new(qkv, left(seen_1, &self.seen_1.packed, c), right(&s.d_qkv, 3, 3 * c), store),
-            WeightGradient::new(proj, left(&self.mixed.rows, &self.mixed.packed, c), right(&s.d_mid, 2, c), store),
+            WeightGradient::new(qkv, left(seen_1, &self.seen_1.packed, c), right(&s.d_qkv, 3, 3 * a), store),
+            WeightGradient::new(proj, left(&self.mixed.rows, &self.mixed.packed, a), right(&s.d_mid, 2, c), store),
         ];
         linear::weight_gradients(g.shape.precision, g.rows, g.block, gradients);
     }

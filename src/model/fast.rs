@@ -7,9 +7,10 @@
 use anyhow::{Context, Result, bail, ensure};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::block::{Activations, Geometry, Scratch, fit};
+use super::block::{Activations, Geometry, Layer, Scratch, fit};
 use super::ends::{Backward, Input, Output};
-use super::{Engine, Parameter, UpdateRule, layout};
+use super::layout::place;
+use super::{Engine, Parameter, UpdateRule, layout, parts};
 use crate::config::ModelConfig;
 use crate::kernels::bf16::Kernel;
 use crate::kernels::buffer::Buffer;
@@ -41,6 +42,8 @@ struct Weights {
 struct Work {
     input: Input,
     slots: Vec<Activations>,
+    /// One per active layer of which only parts are computed: their weights.
+    compact: Vec<Vec<Parameter>>,
     output: Output,
     scratch: Scratch,
     d: Buffer<f32>,
@@ -125,6 +128,30 @@ impl Fast {
 }
 
 impl Weights {
+    /// Gathers what a subnetwork needs of layers of which only parts are computed.
+    fn gather(&self, m: &ModelConfig, work: &mut Work, subnetwork: &Subnetwork) {
+        let path = subnetwork.path();
+        work.compact.resize_with(path.path_length().max(work.compact.len()), Vec::new);
+        for (slot, layer) in path.active().enumerate() {
+            if let Some(parts) = subnetwork.parts(slot) {
+                parts::gather(m, parts, &self.layers[layer], &mut work.compact[slot]);
+            }
+        }
+    }
+
+    /// The layer that is active as number `slot`, as the subnetwork computes it.
+    fn layer<'a>(
+        &'a self,
+        compact: &'a [Vec<Parameter>],
+        subnetwork: &Subnetwork,
+        slot: usize,
+        layer: usize,
+    ) -> Layer<'a> {
+        let is_whole = subnetwork.parts(slot).is_none();
+        let parameters = if is_whole { &self.layers[layer] } else { &compact[slot] };
+        Layer { parameters, factor: subnetwork.factor(slot) }
+    }
+
     /// Runs embedding and active layers, layer j of the path keeping its activations in slot j.
     fn forward(&self, g: Geometry, m: &ModelConfig, work: &mut Work, batch: &Batch, subnetwork: &Subnetwork) {
         let path = subnetwork.path();
@@ -135,7 +162,8 @@ impl Weights {
         for (slot, layer) in path.active().enumerate() {
             let (before, rest) = work.slots.split_at_mut(slot);
             let x = before.last().map_or(work.input.out(), Activations::out);
-            rest[0].forward(g, &self.layers[layer], x, &mut work.scratch, true);
+            let now = self.layer(&work.compact, subnetwork, slot, layer);
+            rest[0].forward(g.of_parts(subnetwork.parts(slot)), now, x, &mut work.scratch, true);
         }
     }
 
@@ -153,13 +181,14 @@ impl Weights {
         if work.slots.len() < 2 {
             work.slots.resize_with(2, Activations::default);
         }
-        let Work { input, slots, output, scratch, .. } = work;
+        let Work { input, slots, output, scratch, compact, .. } = work;
         let (a, b) = slots.split_at_mut(1);
         let mut count = 0;
         for layer in subnetwork.path().active() {
             let (now, before) = if count % 2 == 0 { (&mut a[0], &b[0]) } else { (&mut b[0], &a[0]) };
             let x = if count == 0 { input.out() } else { before.out() };
-            now.forward(g, &self.layers[layer], x, scratch, false);
+            let at_work = self.layer(compact, subnetwork, count, layer);
+            now.forward(g.of_parts(subnetwork.parts(count)), at_work, x, scratch, false);
             count += 1;
         }
         let x = match count {
@@ -186,14 +215,16 @@ impl Weights {
     ) -> Result<f32> {
         let path = subnetwork.path();
         self.forward(g, m, work, batch, subnetwork);
-        let Work { input, slots, output, scratch, d, input_grads, layer_grads, output_grads, .. } = work;
+        let Work { input, slots, output, scratch, compact, d, input_grads, layer_grads, output_grads, .. } = work;
         d.fit(g.size(m.width));
         let top = path.path_length().checked_sub(1).map_or(input.out(), |slot| slots[slot].out());
         let backward = Backward { input_grads, grads: output_grads, d, scale, store };
         let loss = output.loss(g, m, &self.input, &self.output, top, batch, Some(backward))?;
         for (slot, layer) in (0..path.path_length()).rev().zip(path.active().rev()) {
             let x = if slot == 0 { input.out() } else { slots[slot - 1].out() };
-            slots[slot].backward(g, &self.layers[layer], &mut layer_grads[slot], x, d, scratch, store);
+            let g = g.of_parts(subnetwork.parts(slot));
+            let layer = self.layer(compact, subnetwork, slot, layer);
+            slots[slot].backward(g, layer, &mut layer_grads[slot], x, d, scratch, store);
         }
         input.backward(g, m, &self.input, input_grads, batch, d, store);
         Ok(loss)
@@ -220,8 +251,10 @@ impl Engine for Fast {
         // Kept when the path gets shorter, as Bernoulli sampling has it from step to step.
         let length = path.path_length().max(work.layer_grads.len());
         work.layer_grads.resize_with(length, Vec::new);
+        weights.gather(model, work, subnetwork);
         for (slot, layer) in path.active().enumerate() {
-            gradient_buffers(&mut work.layer_grads[slot], &weights.layers[layer]);
+            let layer = weights.layer(&work.compact, subnetwork, slot, layer);
+            gradient_buffers(&mut work.layer_grads[slot], layer.parameters);
         }
         // No gradient is at hand until this one is whole.
         work.subnetwork = None;
@@ -233,6 +266,7 @@ impl Engine for Fast {
                 let g = Geometry::new(model, *precision, batch.sequences, batch.context);
                 sum += f64::from(weights.loss_and_gradient(g, model, work, batch, subnetwork, scale, store)?);
             }
+            multiply_last(&mut work.layer_grads, subnetwork);
             work.subnetwork = Some(subnetwork.clone());
             Ok((sum / micro_batches.len() as f64) as f32)
         })
@@ -247,14 +281,22 @@ impl Engine for Fast {
     }
 
     fn update(&mut self, rule: &UpdateRule) -> Result<()> {
-        let Self { pool, weights, work, .. } = self;
-        let path = work.subnetwork.as_ref().context("an update needs a gradient")?.path();
-        let mut slots = work.layer_grads.iter();
+        let Self { model, pool, weights, work, .. } = self;
+        let subnetwork = work.subnetwork.as_ref().context("an update needs a gradient")?;
+        let path = subnetwork.path();
+        let mut slots = work.layer_grads.iter().enumerate();
         pool.install(|| {
             update_all(&mut weights.input, &work.input_grads, rule);
             for (layer, parameters) in weights.layers.iter_mut().enumerate() {
                 match path.is_active(layer).then(|| slots.next()).flatten() {
-                    Some(gradients) => update_all(parameters, gradients, rule),
+                    Some((slot, gradients)) => match subnetwork.parts(slot) {
+                        Some(parts) => {
+                            for (index, (p, gradient)) in parameters.iter_mut().zip(gradients).enumerate() {
+                                parts::update(model, parts, index, p, gradient, rule);
+                            }
+                        }
+                        None => update_all(parameters, gradients, rule),
+                    },
                     None if rule.zero_gradient_for_skipped => {
                         parameters.iter_mut().for_each(|p| optim::adamw(p, None, rule));
                     }
@@ -271,6 +313,7 @@ impl Engine for Fast {
         let Self { model, precision, pool, weights, work, .. } = self;
         let g = Geometry::new(model, *precision, batch.sequences, batch.context);
         pool.install(|| {
+            weights.gather(model, work, subnetwork);
             let (x, output) = weights.forward_only(g, model, work, batch, subnetwork);
             output.loss(g, model, &weights.input, &weights.output, x, batch, None)
         })
@@ -281,19 +324,26 @@ impl Engine for Fast {
         let Self { model, precision, pool, weights, work, .. } = self;
         let g = Geometry::new(model, *precision, batch.sequences, batch.context);
         pool.install(|| {
+            weights.gather(model, work, subnetwork);
             let (x, output) = weights.forward_only(g, model, work, batch, subnetwork);
             Ok(output.logits(g, model, &weights.input, &weights.output, x))
         })
     }
 
     fn gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>> {
-        let path = self.work.subnetwork.as_ref().context("no gradient has been computed")?.path();
+        let subnetwork = self.work.subnetwork.as_ref().context("no gradient has been computed")?;
         let named = |parameters: &[Parameter], gradients: &[Vec<f32>]| {
             parameters.iter().zip(gradients).map(|(p, g)| (p.name.clone(), g.clone())).collect::<Vec<_>>()
         };
         let mut all = named(&self.weights.input, &self.work.input_grads);
-        for (slot, layer) in path.active().enumerate() {
-            all.extend(named(&self.weights.layers[layer], &self.work.layer_grads[slot]));
+        for (slot, layer) in subnetwork.path().active().enumerate() {
+            let (layer, gradients) = (&self.weights.layers[layer], &self.work.layer_grads[slot]);
+            match subnetwork.parts(slot) {
+                Some(parts) => all.extend(layer.iter().zip(gradients).enumerate().map(|(index, (p, gradient))| {
+                    (p.name.clone(), parts::widened(&self.model, parts, index, p, gradient))
+                })),
+                None => all.extend(named(layer, gradients)),
+            }
         }
         all.extend(named(&self.weights.output, &self.work.output_grads));
         Ok(all)
@@ -312,6 +362,18 @@ impl Engine for Fast {
 
     fn weights_checksum(&self) -> Result<String> {
         Ok(layout::checksum(self.weights.iter()))
+    }
+}
+
+/// Multiplies the gradients of each active layer's last matrices by its factor: the layer computes `factor * (x W + b)`.
+fn multiply_last(layer_grads: &mut [Vec<Vec<f32>>], subnetwork: &Subnetwork) {
+    for (slot, gradients) in layer_grads.iter_mut().enumerate().take(subnetwork.path().path_length()) {
+        let factor = subnetwork.factor(slot);
+        if factor != 1.0 {
+            for at in [place::PROJ, place::PROJ_BIAS, place::DOWN, place::DOWN_BIAS] {
+                gradients[at].iter_mut().for_each(|g| *g *= factor);
+            }
+        }
     }
 }
 

@@ -14,9 +14,13 @@ use crate::rng::{Purpose, keyed};
 /// Places of a layer's parameters among its own, as [`layer_shapes`] lists them.
 pub(super) mod place {
     pub const QKV: usize = 0;
+    pub const QKV_BIAS: usize = 1;
     pub const PROJ: usize = 2;
+    pub const PROJ_BIAS: usize = 3;
     pub const UP: usize = 4;
+    pub const UP_BIAS: usize = 5;
     pub const DOWN: usize = 6;
+    pub const DOWN_BIAS: usize = 7;
     pub const LN_1: usize = 8;
     pub const LN_2: usize = 10;
 }

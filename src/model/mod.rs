@@ -8,6 +8,7 @@ mod block;
 mod ends;
 pub mod fast;
 mod layout;
+mod parts;
 pub mod reference;
 mod sums;
 

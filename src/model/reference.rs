@@ -2,18 +2,21 @@
 //!
 //! Slow on purpose: only ops that are known to have a backward pass are used (no fused softmax, no fused norm). Parameters
 //! stay in host memory and go to the device for each call, so that checkpoints and updates are those of the fast engine.
+//! Parts of layers are whole layers with the other parts masked: right, and no cheaper.
+
+use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{D, DType, Device, Tensor, Var};
 
 use super::ends::head_gelu;
-use super::{Engine, Parameter, UpdateRule, layout};
+use super::{Engine, Parameter, UpdateRule, layout, parts};
 use crate::config::{Architecture, ModelConfig, Norm};
 use crate::kernels::gelu::Gelu;
 use crate::kernels::layer_norm::EPSILON;
 use crate::objective::{Batch, NO_TARGET};
 use crate::optim;
-use crate::subnetwork::Subnetwork;
+use crate::subnetwork::{Parts, Subnetwork};
 
 /// The engine.
 pub struct Reference {
@@ -73,7 +76,7 @@ impl Reference {
         Ok(y.broadcast_add(w.get(&format!("{name}.bias"))?)?)
     }
 
-    fn attention(&self, x: &Tensor, w: &Weights<'_>, name: &str) -> Result<Tensor> {
+    fn attention(&self, x: &Tensor, w: &Weights<'_>, name: &str, parts: Option<&Parts>) -> Result<Tensor> {
         let (b, t, c) = x.dims3()?;
         let h = self.model.heads;
         let qkv = self.linear(x, w, &format!("{name}.attn.qkv"))?;
@@ -91,18 +94,40 @@ impl Reference {
         };
         let mixed = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&v)?;
         let mixed = mixed.transpose(1, 2)?.reshape((b, t, c))?;
+        let d = c / h;
+        let heads = parts.map(|p| p.heads.iter().map(|head| head * d..(head + 1) * d).collect());
+        let mixed = self.masked(mixed, heads)?;
         self.linear(&mixed, w, &format!("{name}.attn.proj"))
     }
 
-    fn mlp(&self, x: &Tensor, w: &Weights<'_>, name: &str) -> Result<Tensor> {
+    fn mlp(&self, x: &Tensor, w: &Weights<'_>, name: &str, parts: Option<&Parts>) -> Result<Tensor> {
         let up = gelu(Gelu::Tanh, &self.linear(x, w, &format!("{name}.mlp.up"))?)?;
+        let up = self.masked(up, parts.map(|p| p.columns.clone()))?;
         self.linear(&up, w, &format!("{name}.mlp.down"))
     }
 
-    /// One sub-layer around `f`.
-    fn around(&self, x: &Tensor, w: &Weights<'_>, ln: &str, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    /// `x` with zeros in all columns outside the ranges, if there are any.
+    fn masked(&self, x: Tensor, columns: Option<Vec<Range<usize>>>) -> Result<Tensor> {
+        let Some(columns) = columns else {
+            return Ok(x);
+        };
+        let width = x.dim(D::Minus1)?;
+        let is_in = |i: usize| f32::from(u8::from(columns.iter().any(|range| range.contains(&i))));
+        let mask = Tensor::from_iter((0..width).map(is_in), &self.device)?.to_dtype(self.dtype)?;
+        Ok(x.broadcast_mul(&mask)?)
+    }
+
+    /// One sub-layer around `factor * f`.
+    fn around(
+        &self,
+        x: &Tensor,
+        w: &Weights<'_>,
+        ln: &str,
+        factor: f32,
+        f: impl Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let seen = if self.model.norm == Norm::Pre { &self.norm(x, w, ln)? } else { x };
-        let y = f(seen)?;
+        let y = (f(seen)? * f64::from(factor))?;
         let y = if self.model.residual { (x + y)? } else { y };
         if self.model.norm == Norm::Post { self.norm(&y, w, ln) } else { Ok(y) }
     }
@@ -117,10 +142,10 @@ impl Reference {
         if layout::has_embedding_norm(m) {
             x = self.norm(&x, w, "ln_embed")?;
         }
-        for layer in subnetwork.path().active() {
-            let name = format!("h.{layer}");
-            x = self.around(&x, w, &format!("{name}.ln_1"), |x| self.attention(x, w, &name))?;
-            x = self.around(&x, w, &format!("{name}.ln_2"), |x| self.mlp(x, w, &name))?;
+        for (slot, layer) in subnetwork.path().active().enumerate() {
+            let (name, factor, parts) = (format!("h.{layer}"), subnetwork.factor(slot), subnetwork.parts(slot));
+            x = self.around(&x, w, &format!("{name}.ln_1"), factor, |x| self.attention(x, w, &name, parts))?;
+            x = self.around(&x, w, &format!("{name}.ln_2"), factor, |x| self.mlp(x, w, &name, parts))?;
         }
         if m.norm == Norm::Pre {
             x = self.norm(&x, w, "ln_f")?;
@@ -205,10 +230,22 @@ impl Engine for Reference {
     }
 
     fn update(&mut self, rule: &UpdateRule) -> Result<()> {
-        self.subnetwork.as_ref().context("an update needs a gradient")?;
-        for (p, gradient) in self.parameters.iter_mut().zip(&self.gradients) {
-            if gradient.is_some() || rule.zero_gradient_for_skipped {
-                optim::adamw(p, gradient.as_deref(), rule);
+        let subnetwork = self.subnetwork.as_ref().context("an update needs a gradient")?;
+        let m = &self.model;
+        let slot_of = |layer: usize| subnetwork.path().active().position(|active| active == layer);
+        let each = layout::layer_shapes(m).len();
+        let first = self.parameters.iter().position(|p| layer_of(&p.name).is_some()).unwrap_or(0);
+        for (i, (p, gradient)) in self.parameters.iter_mut().zip(&self.gradients).enumerate() {
+            let computed = layer_of(&p.name).and_then(slot_of).and_then(|slot| subnetwork.parts(slot));
+            match (gradient, computed) {
+                (Some(gradient), Some(computed)) => {
+                    let index = (i - first) % each;
+                    let narrow = parts::narrowed(m, computed, index, p, gradient);
+                    parts::update(m, computed, index, p, &narrow, rule);
+                }
+                (Some(gradient), None) => optim::adamw(p, Some(gradient), rule),
+                (None, _) if rule.zero_gradient_for_skipped => optim::adamw(p, None, rule),
+                (None, _) => {}
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::kernels::panels::Store;
 #[derive(Clone, Copy)]
 pub(super) struct Sums {
     c: usize,
+    a: usize,
     inner: usize,
 }
 
@@ -23,14 +24,15 @@ pub(super) struct Block<'a> {
 }
 
 impl Sums {
-    pub fn new(c: usize, inner: usize) -> Self {
-        Self { c, inner }
+    /// Of a stream of width `c`, heads of width `a` together, and a hidden layer of width `inner`.
+    pub fn new(c: usize, a: usize, inner: usize) -> Self {
+        Self { c, a, inner }
     }
 
     /// Of qkv, proj, up, down, and gain and shift of both norms.
     fn widths(self) -> [usize; 8] {
-        let Self { c, inner } = self;
-        [3 * c, c, inner, c, c, c, c, c]
+        let Self { c, a, inner } = self;
+        [3 * a, c, inner, c, c, c, c, c]
     }
 
     /// Floats of one block.
