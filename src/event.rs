@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::layer_path::LayerPath;
+use crate::method::Moments;
 use crate::schedule::Schedule;
 
 /// The version of the event format; raised when an old reader could no longer make sense of it.
@@ -52,6 +53,38 @@ pub enum Event {
         expected: Vec<f32>,
         /// The whole table as it now stands.
         schedule: Schedule,
+    },
+    /// The model has gained layers; [`Event::StageEntered`] follows. Methods whose model has all layers from the beginning
+    /// never send it.
+    Grown {
+        /// The first step trained with them.
+        step: u64,
+        /// Layers that existed before; 0 at the beginning of a run, where the first ones are made.
+        from: usize,
+        /// Layers that exist now, from the input on.
+        to: usize,
+        /// The old layer (0-based) that each layer is, or is a copy of; empty at the beginning of a run.
+        sources: Vec<usize>,
+        /// Which layers are copies.
+        copies: LayerPath,
+        /// What became of the moments.
+        moments: Moments,
+    },
+    /// The probability of layers to be active has changed within a stage.
+    ExpectationChanged {
+        /// The first step drawn with it.
+        step: u64,
+        /// Of each layer, input side first.
+        expected: Vec<f32>,
+    },
+    /// The step that follows computes only parts of each layer.
+    PartsDrawn {
+        /// The step.
+        step: u64,
+        /// Of each active layer, input side first: which heads, as in `1010`.
+        heads: Vec<String>,
+        /// Of each active layer: which groups of the MLP's columns.
+        columns: Vec<String>,
     },
     /// A person changed the table of stages; [`Event::StageEntered`] follows once a step is trained under it.
     ScheduleEdited {
@@ -222,8 +255,9 @@ pub struct Transition {
     pub peak: f32,
     /// The last loss at the new length that was measured.
     pub after: f32,
-    /// Loss of the full model, just before and at the last measurement.
-    pub full: [f32; 2],
+    /// Loss of the full model, just before and at the last measurement; none if it didn't exist before.
+    #[serde(default)]
+    pub full: Option<[f32; 2]>,
     /// Steps after which the new length's loss was no higher than `before`; none if it was not seen to be.
     pub recovered_after: Option<u64>,
 }

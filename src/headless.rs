@@ -142,6 +142,11 @@ impl Human {
                     schedule.layers
                 ))
             }
+            Event::Grown { step, from: 0, to, .. } => {
+                Some(format!("step {step}: the first {to} layers exist; there is no full model yet"))
+            }
+            Event::Grown { step, from, to, .. } => Some(format!("step {step}: grown from {from} to {to} layers")),
+            Event::ExpectationChanged { .. } | Event::PartsDrawn { .. } => None,
             Event::Stepped { step, path, loss, .. } => self.step_line(*step, path.path_length(), *loss, stamped.us),
             Event::Evaluated { step, why, scores } => {
                 let each = scores.iter().map(|s| format!("{}/{}: {:.4}", s.path_length, self.layers, s.loss));
@@ -152,9 +157,10 @@ impl Human {
             Event::TransitionMeasured(t) => {
                 let recovered =
                     t.recovered_after.map_or("not recovered".to_owned(), |n| format!("recovered after {n} steps"));
+                let full = t.full.map_or(String::new(), |[was, now]| format!("; full model {was:.4} to {now:.4}"));
                 Some(format!(
-                    "step {}: transition {} to {} at {}: before {:.4}, entered {:.4}, peak {:.4}, after {:.4}, {recovered}; full model {:.4} to {:.4}",
-                    t.step, t.from, t.to, t.at, t.before, t.entered, t.peak, t.after, t.full[0], t.full[1]
+                    "step {}: transition {} to {} at {}: before {:.4}, entered {:.4}, peak {:.4}, after {:.4}, {recovered}{full}",
+                    t.step, t.from, t.to, t.at, t.before, t.entered, t.peak, t.after
                 ))
             }
             Event::Applied { step, command } => Some(format!("step {step}: {command:?}")),

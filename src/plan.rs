@@ -46,8 +46,10 @@ pub struct Plan {
 pub struct StagePlan {
     /// Steps.
     pub steps: u64,
-    /// Active layers per step.
+    /// Active layers per step, as the table has them.
     pub path_length: usize,
+    /// Layers' worth of work per step on average.
+    pub mean_layers: f64,
     /// Training FLOPs of one step.
     pub step_flops: f64,
     /// A full step over this one, layers alone.
@@ -64,12 +66,13 @@ pub fn plan(config: &RunConfig) -> Plan {
     let layers = config.model.layers as f64;
     let full = cost.step_flops(layers);
     let rows = schedule.stages.iter().map(|stage| {
-        let step_flops = cost.step_flops(stage.path_length as f64);
+        let step_flops = cost.step_flops(stage.mean_length());
         StagePlan {
             steps: stage.steps,
             path_length: stage.path_length,
+            mean_layers: stage.mean_length(),
             step_flops,
-            layer_speed_up: layers / stage.path_length as f64,
+            layer_speed_up: layers / stage.mean_length(),
             speed_up: full / step_flops,
         }
     });
@@ -109,6 +112,11 @@ fn step_bytes(config: &RunConfig, cost: &Cost, longest: u64) -> u64 {
     let gradients = 4 * (cost.other_parameters + cost.layer_parameters * longest);
     let (b, t, c) = (config.train.batch as u64, config.model.context as u64, config.model.width as u64);
     gradients + longest * model::activation_bytes(&config.model, config.train.precision, b * t) + 4 * b * t * c * 6
+}
+
+/// A number of layers, with decimals only where it is none.
+fn layers(mean: f64) -> String {
+    if mean.fract() == 0.0 { format!("{mean:.0}") } else { format!("{mean:.2}") }
 }
 
 /// A number with a unit, three digits: 12.3 M.
@@ -151,7 +159,7 @@ impl Plan {
                 "{:>5} {:>9} {:>9}/{:<3} {:>9}FLOP {:>14.3}x {:>8.3}x",
                 i + 1,
                 s.steps,
-                s.path_length,
+                layers(s.mean_layers),
                 m.layers,
                 short(s.step_flops),
                 s.layer_speed_up,

@@ -143,7 +143,7 @@ fn a_run_is_steered_by_keys_and_reruns_to_the_same_bits() {
     screen.press("+");
     screen.see("stage 1: path length 3");
     screen.press("E");
-    screen.see("evaluate the full model");
+    screen.see("evaluate the model");
     screen.press("C");
     screen.see("Loss by path length");
     screen.press("\x1b");

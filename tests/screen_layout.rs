@@ -65,7 +65,7 @@ fn app(layers: usize) -> App {
             entered: 10.875,
             peak: 10.9375,
             after,
-            full,
+            full: Some(full),
             recovered_after: Some(2000),
         }),
     );

@@ -7,8 +7,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::{App, Msg, Options};
-use raptr_tui::event::{Cause, Command, Ending, Event, Stamped};
+use raptr_tui::event::{Cause, Command, Ending, Event, Score, Stamped, Why};
 use raptr_tui::layer_path::LayerPath;
+use raptr_tui::method::Moments;
 use raptr_tui::recording;
 use raptr_tui::schedule::{Schedule, Stage};
 use raptr_tui::view::theme::{Depth, find};
@@ -92,6 +93,50 @@ fn a_steered_run_shows_what_was_done() {
     let events = shipped("steered.jsonl");
     let app = app_at(&events, u64::MAX);
     insta::assert_snapshot!("steered-120x36", picture(&render(&app, &look("dark"), 120, 36)));
+}
+
+/// A model that grows from 6 to 9 to 12 layers, in its second stage.
+fn stacking() -> App {
+    let mut app = App::new(Options::default());
+    let Event::Started(mut started) = shipped("quickstart.jsonl")[0].event.clone() else { panic!("no start") };
+    let none = LayerPath::none(12);
+    let stages = [6, 9, 12].map(|length| Stage::new(40, length, none)).to_vec();
+    let schedule = Schedule { layers: 12, stages };
+    (started.schedule, started.method, started.run) = (schedule.clone(), "stacking".into(), "grown".into());
+    let mut us = 0;
+    let mut send = |event: Event| {
+        us += 20_000;
+        app.update(Msg::Event(Stamped { seq: 0, us, event }));
+    };
+    send(Event::Started(started));
+    for (stage, step, from, to) in [(0, 0, 0, 6), (1, 40, 6, 9)] {
+        let sources: Vec<usize> = if from == 0 { Vec::new() } else { (0..from).chain(2 * from - to..from).collect() };
+        let copies = if from == 0 { LayerPath::none(to) } else { LayerPath::from_layers(to, from..to) };
+        send(Event::Grown { step, from, to, sources, copies, moments: Moments::Copy });
+        let expected = (0..12).map(|layer| f32::from(u8::from(layer < to))).collect();
+        let schedule = schedule.clone();
+        send(Event::StageEntered { step, stage, path_length: to, by_hand: false, expected, schedule });
+        for step in step..step + 30 + 10 * u64::from(stage == 0) {
+            let (path, loss) = (LayerPath::from_layers(12, 0..to), 4.0 - 0.02 * step as f32);
+            send(Event::Stepped { step, stage, path, loss, learning_rate: 1e-3, gradient_norm: 1.0 });
+        }
+        let scores = vec![Score { path_length: to, loss: 3.0, spread: 0.1, batches: 4 }];
+        send(Event::Evaluated { step: step + 30, why: Why::Cadence, scores });
+    }
+    app
+}
+
+#[test]
+fn layers_that_do_not_exist_yet_are_told_from_inactive_ones() {
+    let app = stacking();
+    for theme in ["default", "mono"] {
+        insta::assert_snapshot!(format!("stacking-{theme}-120x36"), picture(&render(&app, &look(theme), 120, 36)));
+    }
+    let shown = text(&render(&app, &look("default"), 120, 36));
+    assert!(shown.contains("full not yet") && shown.contains("does not exist yet") && shown.contains('░'), "{shown}");
+    assert!(app.run.full.is_empty(), "no figure of a full model that isn't one");
+    let shown = text(&render(&app, &Look { ascii: true, ..look("default") }, 120, 36));
+    assert!(shown.contains("x does not exist yet") && shown.contains("::"), "{shown}");
 }
 
 #[test]

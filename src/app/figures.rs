@@ -9,6 +9,16 @@ impl Run {
         self.schedule.as_ref().map_or(0, |s| s.layers)
     }
 
+    /// Whether a layer (0-based) of the full model exists yet.
+    pub fn exists(&self, layer: usize) -> bool {
+        self.existing.is_none_or(|existing| layer < existing)
+    }
+
+    /// Whether there is a full model.
+    pub fn is_whole(&self) -> bool {
+        self.existing.is_none_or(|existing| existing >= self.layers())
+    }
+
     /// Steps in all.
     pub fn total_steps(&self) -> u64 {
         self.schedule.as_ref().map_or(0, Schedule::total_steps)
@@ -44,7 +54,7 @@ impl Run {
             .iter()
             .map(|stage| {
                 end += stage.steps;
-                end.saturating_sub(self.step).min(stage.steps) as f64 * self.step_flops(stage.path_length)
+                end.saturating_sub(self.step).min(stage.steps) as f64 * self.step_flops(stage.mean_length())
             })
             .sum();
         Some(left / flops * us as f64 / 1e6)

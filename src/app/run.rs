@@ -27,6 +27,8 @@ pub struct PathAt {
     pub stage: usize,
     /// Its layers.
     pub path: LayerPath,
+    /// Layers that existed, from the input on.
+    pub existing: usize,
 }
 
 /// The full model's loss, measured between steps.
@@ -71,8 +73,10 @@ pub struct StageNow {
     pub path_length: usize,
     /// Whether a person made it so.
     pub by_hand: bool,
-    /// The probability of each layer to be active.
+    /// The probability of each layer to be active: the mean over the stage's steps.
     pub expected: Vec<f32>,
+    /// The probability in the next step.
+    pub expected_now: Vec<f32>,
     /// Steps trained in it.
     pub steps: u64,
     /// Visits of each layer in it.
@@ -137,6 +141,12 @@ pub struct Run {
     pub ending: Option<Ending>,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// Layers that exist, where the model grows; none: all do.
+    pub existing: Option<usize>,
+    /// Heads and groups of columns that the last step computed of each layer; empty: all.
+    pub parts: (Vec<String>, Vec<String>),
+    /// Whether the next step computes parts alone.
+    is_partial: bool,
     /// FLOPs spent, and what full training would have spent.
     pub flops: (f64, f64),
     /// Microseconds and FLOPs of recent steps.
@@ -151,7 +161,14 @@ impl Run {
     /// Takes in one event.
     pub fn apply(&mut self, stamped: &Stamped) {
         self.us = self.us.max(stamped.us);
-        let stepped_us = self.stepped_us.take();
+        // What is told on the way to a step doesn't part it from the one before.
+        let is_aside = matches!(stamped.event, Event::ExpectationChanged { .. } | Event::PartsDrawn { .. });
+        if let Event::Stepped { .. } = &stamped.event
+            && !std::mem::take(&mut self.is_partial)
+        {
+            self.parts = Default::default();
+        }
+        let stepped_us = if is_aside { None } else { self.stepped_us.take() };
         match &stamped.event {
             Event::Progress { what, done, total } => self.progress = Some((what.clone(), *done, *total)),
             Event::Started(started) => self.start(started),
@@ -167,6 +184,22 @@ impl Run {
             Event::StageEntered { step, stage, path_length, by_hand, expected, schedule } => {
                 self.enter(*step, *stage, *path_length, *by_hand, expected, schedule);
             }
+            Event::Grown { step, from, to, copies, .. } => {
+                self.existing = Some(*to);
+                let text = match from {
+                    0 => format!("the first {to} layers exist; no full model yet"),
+                    _ => {
+                        let copied = copies.active().map(|layer| (layer + 1).to_string()).collect::<Vec<_>>();
+                        format!("grown from {from} to {to} layers; copies: {}", copied.join(" "))
+                    }
+                };
+                self.say(*step, From::Schedule, text);
+            }
+            Event::PartsDrawn { heads, columns, .. } => {
+                self.parts = (heads.clone(), columns.clone());
+                self.is_partial = true;
+            }
+            Event::ExpectationChanged { expected, .. } => self.stage.expected_now.clone_from(expected),
             Event::ScheduleEdited { step, schedule } => {
                 self.schedule = Some(schedule.clone());
                 if self.edits.len() < MARKS {
@@ -176,7 +209,7 @@ impl Run {
             Event::Stepped { step, path, loss, learning_rate, gradient_norm, stage } => {
                 self.last = Some((*loss, *path, *learning_rate, *gradient_norm));
                 self.step(*step, *stage, *path, *loss);
-                let flops = self.step_flops(path.path_length());
+                let flops = self.step_flops(self.worth(*stage, *path));
                 if let Some(before) = stepped_us {
                     // Only between two steps with nothing in between: evaluations and pauses are no training time.
                     self.recent.push_back((stamped.us.saturating_sub(before), flops));
@@ -242,7 +275,8 @@ impl Run {
         schedule: &Schedule,
     ) {
         let visits = vec![0; schedule.layers];
-        self.stage = StageNow { index, path_length, by_hand, expected: expected.to_vec(), steps: 0, visits };
+        let (expected, expected_now) = (expected.to_vec(), expected.to_vec());
+        self.stage = StageNow { index, path_length, by_hand, expected, expected_now, steps: 0, visits };
         self.schedule = Some(schedule.clone());
         if self.entries.len() < MARKS {
             self.entries.push((step, index));
@@ -256,11 +290,15 @@ impl Run {
         self.step = step + 1;
         self.granted = self.granted.saturating_sub(1);
         self.history.take(step, loss);
-        self.paths.push_back(PathAt { step, stage, path });
+        self.paths.push_back(PathAt { step, stage, path, existing: self.existing.unwrap_or(path.layers()) });
         if self.paths.len() > PATHS {
             self.paths.pop_front();
         }
         self.stage.steps += 1;
+        let steps = self.stage.steps as f32;
+        for (mean, now) in self.stage.expected.iter_mut().zip(&self.stage.expected_now) {
+            *mean += (now - *mean) / steps;
+        }
         for layer in path.active() {
             for visits in [&mut self.visits, &mut self.stage.visits] {
                 if let Some(n) = visits.get_mut(layer) {
@@ -271,13 +309,19 @@ impl Run {
                 *seen = Some(step);
             }
         }
-        self.flops.0 += self.step_flops(path.path_length());
-        self.flops.1 += self.step_flops(path.layers());
+        self.flops.0 += self.step_flops(self.worth(stage, path));
+        self.flops.1 += self.step_flops(path.layers() as f64);
+    }
+
+    /// Layers' worth of work of the step at hand: where layers are computed in part, what its stage says.
+    fn worth(&self, stage: usize, path: LayerPath) -> f64 {
+        let row = self.schedule.as_ref().and_then(|s| s.stages.get(stage)).filter(|_| !self.parts.0.is_empty());
+        row.map_or(path.path_length() as f64, crate::schedule::Stage::mean_length)
     }
 
     /// Training FLOPs of a step with that many active layers.
-    pub(super) fn step_flops(&self, path_length: usize) -> f64 {
-        self.started.as_ref().map_or(0.0, |s| s.layer_flops * path_length as f64 + s.fixed_flops)
+    pub(super) fn step_flops(&self, path_length: f64) -> f64 {
+        self.started.as_ref().map_or(0.0, |s| s.layer_flops * path_length + s.fixed_flops)
     }
 
     fn evaluated(&mut self, step: u64, why: Why, scores: &[Score]) {
@@ -345,7 +389,7 @@ pub fn describe(command: Command) -> String {
         }
         Command::NextStage => "next stage".to_owned(),
         Command::PreviousStage => "previous stage".to_owned(),
-        Command::Evaluate => "evaluate the full model".to_owned(),
+        Command::Evaluate => "evaluate the model".to_owned(),
         Command::EvaluateCurve => "evaluate over path lengths".to_owned(),
         Command::Save => "save a checkpoint".to_owned(),
         Command::SetLearningRateScale { scale } => format!("learning rate x {scale:.3}"),

@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use super::{Architecture, EngineName, Precision, RunConfig, Source, layer_number};
+use super::{Architecture, EngineName, MethodConfig, Precision, RunConfig, Source, layer_number};
 use crate::layer_path::MAX_LAYERS;
 use crate::method;
+use crate::schedule::Schedule;
 
 /// One thing that is wrong: the key, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,13 +194,13 @@ fn check_stages(config: &RunConfig, found: &mut Found) {
         found.add("stage", format!("steps add up to {taken}, but train.steps is {}", config.train.steps));
         return;
     }
-    let schedule = config.schedule();
-    for (i, stage) in schedule.stages.iter().enumerate() {
+    let written = Schedule::from_rows(layers, config.train.steps, &config.rows());
+    for (i, stage) in written.stages.iter().enumerate() {
         if stage.steps == 0 {
             found.add(format!("stage[{}]", i + 1), "gets zero steps; raise its share or train.steps");
         }
         let fixed = stage.fixed.path_length();
-        if stage.path_length < fixed {
+        if stage.path_length < fixed && uses(config, "fixed") {
             found.add(
                 format!("stage[{}].path_length", i + 1),
                 format!("must be at least {fixed}, the number of its fixed layers, not {}", stage.path_length),
@@ -208,14 +209,47 @@ fn check_stages(config: &RunConfig, found: &mut Found) {
     }
 }
 
+/// Whether the config's method reads a key of `[method]`.
+fn uses(config: &RunConfig, key: &str) -> bool {
+    method::find(&config.method.name).is_ok_and(|m| m.keys().contains(&key))
+}
+
 fn check_method(config: &RunConfig, found: &mut Found) {
-    match method::find(&config.method.name) {
-        Ok(method) => {
-            for (stage, message) in method.check(&config.schedule()) {
-                found.add(format!("stage[{}].path_length", stage + 1), message);
-            }
+    let method = match method::find(&config.method.name) {
+        Ok(method) => method,
+        Err(message) => return found.add("method.name", message),
+    };
+    check_unused(config, method, found);
+    let schedule = match config.try_schedule() {
+        Ok(schedule) => schedule,
+        Err((key, message)) => return found.add(key, message),
+    };
+    for (stage, message) in method.check(&config.method, &schedule) {
+        found.add(format!("stage[{}].path_length", stage + 1), message);
+    }
+    if let Some(stage) = schedule.stages.iter().position(|s| s.steps == 0) {
+        let (n, name) = (schedule.stages.len(), method.name());
+        found.add("train.steps", format!("are too few for the {n} stages of {name}: stage {} gets none", stage + 1));
+    }
+}
+
+/// A key that the method doesn't read has no effect: whoever sets it expects one.
+fn check_unused(config: &RunConfig, method: &dyn method::Method, found: &mut Found) {
+    let table = |settings: &MethodConfig| toml::Table::try_from(settings).unwrap_or_default();
+    let defaults = table(&MethodConfig::default());
+    for (key, value) in table(&config.method) {
+        if key != "name" && !method.keys().contains(&key.as_str()) && defaults.get(&key) != Some(&value) {
+            let readers = method::METHODS.iter().filter(|m| m.keys().contains(&key.as_str())).map(|m| m.name());
+            let readers: Vec<_> = readers.collect();
+            let message = format!("has no effect under {}; leave it out, or use {}", method.name(), readers.join(", "));
+            found.add(format!("method.{key}"), message);
         }
-        Err(message) => found.add("method.name", message),
+    }
+    if !uses(config, "fixed") {
+        for (i, _) in config.stage.iter().enumerate().filter(|(_, s)| s.fixed.is_some()) {
+            found
+                .add(format!("stage[{}].fixed", i + 1), format!("has no effect under {}; leave it out", method.name()));
+        }
     }
 }
 

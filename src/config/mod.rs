@@ -10,10 +10,11 @@ pub mod shipped;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::method::Sampling;
+pub use crate::method::{MethodConfig, Sampling, layer_number};
 
 use crate::layer_path::LayerPath;
-use crate::schedule::{Row, Schedule, Stage};
+use crate::method::{self, Complaint, Given, LayerShape};
+use crate::schedule::{Row, Schedule};
 
 /// Everything that shapes a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// What is predicted.
     pub objective: ObjectiveConfig,
-    /// How layer paths are drawn.
+    /// What trains in a step, and how the model comes to its depth.
     pub method: MethodConfig,
     /// The training loop.
     pub train: TrainConfig,
@@ -104,6 +105,13 @@ impl Default for ModelConfig {
     }
 }
 
+impl ModelConfig {
+    /// The parts that each layer has.
+    pub fn shape(&self) -> LayerShape {
+        LayerShape { width: self.width, heads: self.heads, columns: self.width * self.mlp_ratio }
+    }
+}
+
 /// `[data]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -175,24 +183,6 @@ impl Default for ObjectiveConfig {
     }
 }
 
-/// `[method]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MethodConfig {
-    /// `raptr` or `full`.
-    pub name: String,
-    /// Whether a step's path length is exact or expected.
-    pub sampling: Sampling,
-    /// Layers that are always active: counted from 1 at the input, from -1 at the output.
-    pub fixed: Vec<i64>,
-}
-
-impl Default for MethodConfig {
-    fn default() -> Self {
-        Self { name: "raptr".to_owned(), sampling: Sampling::Exact, fixed: vec![1, -1] }
-    }
-}
-
 /// `[train]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -256,6 +246,8 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// Steps of linear warm-up.
     pub warmup: u64,
+    /// Steps of linear warm-up at the beginning of each later stage; 0: none.
+    pub rewarmup: u64,
     /// How the learning rate falls after the warm-up.
     pub decay: Decay,
     /// The last learning rate over the highest.
@@ -299,6 +291,7 @@ impl Default for OptimizerConfig {
         Self {
             learning_rate: 1e-3,
             warmup: 100,
+            rewarmup: 0,
             decay: Decay::Cosine,
             final_ratio: 0.1,
             betas: [0.9, 0.95],
@@ -368,21 +361,35 @@ fn one() -> f64 {
 }
 
 impl RunConfig {
-    /// The schedule that the stage table describes: stages with `steps` first take theirs, the others divide what is
-    /// left by their shares. Meaningful once [`check::check`] found nothing.
-    pub fn schedule(&self) -> Schedule {
+    /// The table of stages as it is written.
+    pub fn rows(&self) -> Vec<Row> {
         let layers = self.model.layers;
-        if self.stage.is_empty() {
-            let fixed = fixed_layers(layers, &self.method.fixed);
-            return Schedule { layers, stages: vec![Stage::new(self.train.steps, layers, fixed)] };
-        }
-        let rows = self.stage.iter().map(|s| Row {
+        let fixed =
+            |numbers: &[i64]| LayerPath::from_layers(layers, numbers.iter().filter_map(|&n| layer_number(layers, n)));
+        let row = |s: &StageConfig| Row {
             length: s.path_length as f64,
             share: s.share,
             steps: s.steps,
-            fixed: fixed_layers(layers, s.fixed.as_ref().unwrap_or(&self.method.fixed)),
-        });
-        Schedule::from_rows(layers, self.train.steps, &rows.collect::<Vec<_>>())
+            fixed: fixed(s.fixed.as_ref().unwrap_or(&self.method.fixed)),
+        };
+        self.stage.iter().map(row).collect()
+    }
+
+    /// The schedule that the method makes of the table of stages.
+    ///
+    /// # Errors
+    /// The key that the method can't make it of, and what would be right.
+    pub fn try_schedule(&self) -> Result<Schedule, Complaint> {
+        let method = method::find(&self.method.name).map_err(|problem| ("method.name", problem))?;
+        let (layers, steps) = (self.model.layers, self.train.steps);
+        let (shape, rows) = (self.model.shape(), self.rows());
+        method::schedule(method, &Given { settings: &self.method, layers, shape, steps, rows: &rows })
+    }
+
+    /// As [`Self::try_schedule`]; meaningful once [`check::check`] found nothing.
+    pub fn schedule(&self) -> Schedule {
+        let written = |_| Schedule::from_rows(self.model.layers, self.train.steps, &self.rows());
+        self.try_schedule().unwrap_or_else(written)
     }
 
     /// The config as TOML, every key written out: what a run's directory and its recording keep.
@@ -390,15 +397,4 @@ impl RunConfig {
         // A struct of numbers, strings and tables always serialises.
         toml::to_string(self).unwrap_or_default()
     }
-}
-
-/// The layer (0-based) that a number in a config names: from 1 at the input, from -1 at the output.
-pub fn layer_number(layers: usize, number: i64) -> Option<usize> {
-    let index = if number > 0 { number - 1 } else { layers as i64 + number };
-    usize::try_from(index).ok().filter(|&index| number != 0 && index < layers)
-}
-
-/// The set that a config's list of layer numbers names; numbers of layers that don't exist are left out.
-fn fixed_layers(layers: usize, numbers: &[i64]) -> LayerPath {
-    LayerPath::from_layers(layers, numbers.iter().filter_map(|&n| layer_number(layers, n)))
 }

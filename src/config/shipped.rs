@@ -5,6 +5,7 @@
 /// Name and text of every shipped config.
 pub static SHIPPED: &[(&str, &str)] = &[
     ("quickstart", include_str!("../../configs/quickstart.toml")),
+    ("stacking", include_str!("../../configs/stacking.toml")),
     ("gpt-small", include_str!("../../configs/gpt-small.toml")),
     ("bert-small", include_str!("../../configs/bert-small.toml")),
     ("bert-base", include_str!("../../configs/bert-base.toml")),

@@ -16,10 +16,11 @@ use crate::config::{Architecture, ModelConfig, Norm, Precision, RunConfig};
 use crate::data::DataError;
 use crate::kernels::layer_norm::EPSILON;
 use crate::layer_path::LayerPath;
+use crate::method;
 use crate::model::{self, Parameter};
 use crate::objective::{Batch, NO_TARGET};
 use crate::rng::{Purpose, Rng, keyed};
-use crate::trainer::checkpoint;
+use crate::trainer::{LoopState, checkpoint};
 
 /// A model class of `transformers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +91,13 @@ pub fn write(run_dir: &Path, config: &RunConfig, out: &Path) -> Result<String> {
         found.snapshot.parameters.into_iter().map(|p| (p.name.clone(), p)).collect();
     let vocabulary = by_name.get("wte.weight").and_then(|p| p.shape.first().copied());
     let vocabulary = vocabulary.with_context(|| format!("{} has no parameter wte.weight", found.file))?;
+    let state = &found.snapshot.state;
+    let config = &as_it_exists(config, state.existing);
     let mut ordered = Vec::new();
     for (name, _) in model::shapes(&config.model, vocabulary) {
         ordered.push(by_name.remove(&name).with_context(|| format!("{} has no parameter {name}", found.file))?);
     }
+    fold_factors(config, state, &mut ordered)?;
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
     let write = |name: &str, bytes: &[u8]| {
         let file = out.join(name);
@@ -114,6 +118,34 @@ pub fn write(run_dir: &Path, config: &RunConfig, out: &Path) -> Result<String> {
     let mask = marked.iter().find(|m| m.0 == "mask_token").map(|m| m.2 as u32);
     write("reference_logits.json", &serde_json::to_vec(&reference(config, vocabulary, padding, mask, ordered)?)?)?;
     Ok(format!("{} of {} is now a {class:?} model in {}\n", found.file, run_dir.display(), out.display()))
+}
+
+/// The config of the model that a run has come to: of a model that has yet to grow, the layers that exist.
+fn as_it_exists(config: &RunConfig, existing: Option<usize>) -> RunConfig {
+    let mut config = config.clone();
+    config.model.layers = existing.unwrap_or(config.model.layers).min(config.model.layers);
+    config
+}
+
+/// Multiplies the last matrices of each layer by the factor that the method's evaluation has for it, as stochastic depth's
+/// survival: the exported model has no place for factors.
+fn fold_factors(config: &RunConfig, state: &LoopState, parameters: &mut [Parameter]) -> Result<()> {
+    let method = method::find(&config.method.name).map_err(anyhow::Error::msg)?;
+    let (settings, shape, schedule, step) = (&config.method, config.model.shape(), &state.schedule, state.step);
+    if config.model.layers != schedule.layers {
+        return Ok(());
+    }
+    let whole =
+        method.evaluated(&method::Context { settings, shape, schedule, step }, LayerPath::full(schedule.layers));
+    for layer in 0..schedule.layers {
+        let factor = whole.factor(layer);
+        let is_last = |p: &&mut Parameter| {
+            let name = p.name.strip_prefix(&format!("h.{layer}.")).unwrap_or("");
+            name.starts_with("attn.proj") || name.starts_with("mlp.down")
+        };
+        parameters.iter_mut().filter(is_last).for_each(|p| p.weight.iter_mut().for_each(|w| *w *= factor));
+    }
+    Ok(())
 }
 
 /// Our logits of two random sequences, one shorter than the context, with the mask in their middle.

@@ -1,9 +1,10 @@
 //! Full training: every layer in every step, the baseline.
 
-use super::{Method, Sampling};
+use super::{Context, Edit, Method, MethodConfig};
 use crate::layer_path::LayerPath;
 use crate::rng::Rng;
-use crate::schedule::{Schedule, Stage};
+use crate::schedule::Schedule;
+use crate::subnetwork::Subnetwork;
 
 pub(super) struct Full;
 
@@ -16,7 +17,12 @@ impl Method for Full {
         "every layer in every step: the baseline"
     }
 
-    fn check(&self, schedule: &Schedule) -> Vec<(usize, String)> {
+    fn keys(&self) -> &'static [&'static str] {
+        // Fixed layers are what evaluations over path lengths keep.
+        &["fixed"]
+    }
+
+    fn check(&self, _settings: &MethodConfig, schedule: &Schedule) -> Vec<(usize, String)> {
         let short = schedule.stages.iter().enumerate().filter(|(_, s)| s.path_length != schedule.layers);
         short
             .map(|(i, stage)| {
@@ -27,15 +33,15 @@ impl Method for Full {
             .collect()
     }
 
-    fn is_steerable(&self) -> bool {
-        false
+    fn allows(&self, _now: &Context<'_>, _edit: Edit, _after: &Schedule) -> Result<(), String> {
+        Err("method full trains every layer in every step".to_owned())
     }
 
-    fn draw(&self, stage: &Stage, _sampling: Sampling, _rng: &mut Rng) -> LayerPath {
-        LayerPath::full(stage.fixed.layers())
+    fn draw(&self, at: &Context<'_>, _rng: &mut Rng) -> Subnetwork {
+        LayerPath::full(at.layers()).into()
     }
 
-    fn expected(&self, _stage: &Stage, _layer: usize) -> f64 {
+    fn expected(&self, _at: &Context<'_>, _layer: usize) -> f64 {
         1.0
     }
 }

@@ -2,22 +2,33 @@
 //!
 //! Definition 2 of the paper (arXiv 2402.05913) includes each layer outside the fixed set I by itself with probability
 //! `p = (len - |I|) / (L - |I|)`, so that the *expected* length is `len` (sampling = bernoulli). Its Figure 1 skips the
-//! same number of layers in each step: a uniform subset of exactly `len` layers (sampling = exact, the default).
+//! same number of layers in each step: a uniform subset of exactly `len` layers (sampling = exact, the default). A first
+//! stage of the full model is what the paper's UL2 runs had before the others. Along the axis of width `width` draws.
 
-use super::{Method, Sampling};
+use super::{Axis, Complaint, Context, Edit, Given, LayerShape, Method, MethodConfig, draw, width};
 use crate::layer_path::LayerPath;
 use crate::rng::Rng;
-use crate::schedule::{Schedule, Stage};
+use crate::schedule::{Row, Schedule};
+use crate::subnetwork::Subnetwork;
 
 pub(super) struct Raptr;
 
-/// The probability of a layer outside the fixed set to be active.
-fn inclusion(stage: &Stage) -> f64 {
-    let (fixed, layers) = (stage.fixed.path_length(), stage.fixed.layers());
-    if fixed == layers {
-        return 1.0;
+/// The steps of the first stage of the full model, if there is to be one.
+fn initial_steps(given: &Given<'_>) -> Result<u64, Complaint> {
+    let wanted = given.settings.initial_full;
+    if !(wanted >= 0.0 && wanted.is_finite()) {
+        return Err(("method.initial_full", format!("must be 0, a share below 1 or a number of steps, not {wanted}")));
     }
-    (stage.path_length as f64 - fixed as f64) / (layers - fixed) as f64
+    let steps = if wanted < 1.0 { (wanted * given.steps as f64).round() as u64 } else { wanted.round() as u64 };
+    let taken: u64 = given.rows.iter().filter_map(|row| row.steps).sum();
+    let left = given.steps.saturating_sub(taken);
+    if wanted > 0.0 && (steps == 0 || steps >= left) {
+        let problem = format!(
+            "takes {steps} steps, but must take at least 1 and leave some of the {left} that stages without `steps` divide"
+        );
+        return Err(("method.initial_full", problem));
+    }
+    Ok(steps)
 }
 
 impl Method for Raptr {
@@ -29,93 +40,67 @@ impl Method for Raptr {
         "random path training: a random subset of layers in each step, growing in stages (arXiv 2402.05913)"
     }
 
-    fn check(&self, schedule: &Schedule) -> Vec<(usize, String)> {
-        let lengths = schedule.stages.iter().map(|s| s.path_length);
-        let pairs = lengths.clone().zip(lengths.skip(1)).enumerate();
-        pairs
-            .filter(|(_, (before, after))| after < before)
-            .map(|(i, (before, after))| {
-                (i + 1, format!("must not fall from stage to stage under raptr; {after} comes after {before}"))
+    fn keys(&self) -> &'static [&'static str] {
+        &["sampling", "fixed", "scaling", "initial_full", "axis", "groups", "shared"]
+    }
+
+    fn rows(&self, given: &Given<'_>) -> Result<Vec<Row>, Complaint> {
+        width::check(given)?;
+        let steps = initial_steps(given)?;
+        let whole = draw::whole_run(given);
+        let first = (steps > 0).then(|| Row { steps: Some(steps), ..whole.clone() });
+        let rows = if given.rows.is_empty() { vec![whole] } else { given.rows.to_vec() };
+        let mut rows: Vec<Row> = first.into_iter().chain(rows).collect();
+        if given.settings.axis == Axis::Width {
+            // No layer is ever skipped, so none needs to be fixed.
+            rows.iter_mut().for_each(|row| row.fixed = LayerPath::none(given.layers));
+        }
+        Ok(rows)
+    }
+
+    fn check(&self, settings: &MethodConfig, schedule: &Schedule) -> Vec<(usize, String)> {
+        // From the initial full-model stage to the first of the table the length may fall.
+        let before = usize::from(settings.initial_full > 0.0);
+        draw::falls(schedule)
+            .filter(|(i, ..)| *i > before)
+            .map(|(i, old, new)| {
+                (i - before, format!("must not fall from stage to stage under raptr; {new} comes after {old}"))
             })
             .collect()
     }
 
-    fn is_steerable(&self) -> bool {
-        true
+    fn allows(&self, _now: &Context<'_>, _edit: Edit, _after: &Schedule) -> Result<(), String> {
+        Ok(())
     }
 
-    fn draw(&self, stage: &Stage, sampling: Sampling, rng: &mut Rng) -> LayerPath {
-        let layers = stage.fixed.layers();
-        let mut path = stage.fixed;
-        let mut others: Vec<usize> = (0..layers).filter(|&layer| !stage.fixed.is_active(layer)).collect();
-        match sampling {
-            Sampling::Exact => {
-                let count = stage.path_length.saturating_sub(stage.fixed.path_length()).min(others.len());
-                rng.choose(&mut others, count);
-                others.truncate(count);
-            }
-            Sampling::Bernoulli => {
-                let p = inclusion(stage);
-                others.retain(|_| rng.happens(p));
-            }
-        }
-        others.into_iter().for_each(|layer| path.insert(layer));
-        path
-    }
-
-    fn expected(&self, stage: &Stage, layer: usize) -> f64 {
-        if stage.fixed.is_active(layer) { 1.0 } else { inclusion(stage) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rng::{Purpose, keyed};
-
-    fn stage(layers: usize, path_length: usize) -> Stage {
-        Stage::new(1, path_length, LayerPath::from_layers(layers, [0, layers - 1]))
-    }
-
-    #[test]
-    fn inclusion_probabilities_are_the_papers() {
-        // PAPER.md section 1.2: L = 12 and 24, first and last layer fixed.
-        for (layers, length, p) in [
-            (12, 6, 0.4),
-            (12, 8, 0.6),
-            (12, 10, 0.8),
-            (12, 12, 1.0),
-            (24, 12, 0.4545),
-            (24, 16, 0.6364),
-            (24, 20, 0.8182),
-        ] {
-            assert!((inclusion(&stage(layers, length)) - p).abs() < 1e-4);
+    fn draw(&self, at: &Context<'_>, rng: &mut Rng) -> Subnetwork {
+        match at.settings.axis {
+            Axis::Depth => draw::random_subnetwork(at, rng),
+            Axis::Width => width::random_parts(at, at.stage().path_length, rng),
         }
     }
 
-    #[test]
-    fn exact_paths_have_the_length_and_the_fixed_layers() {
-        for length in 2..=12 {
-            for step in 0..200 {
-                let mut rng = keyed(9, Purpose::LayerPath, step, 0);
-                let path = Raptr.draw(&stage(12, length), Sampling::Exact, &mut rng);
-                assert_eq!(path.path_length(), length);
-                assert!(path.is_active(0) && path.is_active(11));
-            }
+    fn expected(&self, at: &Context<'_>, layer: usize) -> f64 {
+        match at.settings.axis {
+            Axis::Depth => draw::chance(at.stage(), layer),
+            Axis::Width => 1.0,
         }
     }
 
-    #[test]
-    fn every_exact_subset_is_equally_likely() {
-        // 6 layers, 2 fixed, 2 of the 4 others: 6 subsets. Chi-square with 5 degrees of freedom, 99.9 % point 20.5.
-        let n = 6000;
-        let mut counts = std::collections::HashMap::new();
-        for step in 0..n {
-            let mut rng = keyed(4, Purpose::LayerPath, step, 0);
-            *counts.entry(Raptr.draw(&stage(6, 4), Sampling::Exact, &mut rng)).or_insert(0u32) += 1;
+    fn mean(&self, settings: &MethodConfig, shape: LayerShape, schedule: &Schedule, stage: usize) -> Option<f64> {
+        let (length, layers) = (schedule.stages[stage].path_length, schedule.layers);
+        let worth = width::worth(settings, shape, length, layers);
+        (settings.axis == Axis::Width && worth != length as f64).then_some(worth)
+    }
+
+    fn evaluation(&self, at: &Context<'_>, existing: usize, path_length: usize, rng: &mut Rng) -> Subnetwork {
+        match at.settings.axis {
+            Axis::Depth => self.evaluated(at, draw::exact(at.stage().fixed, existing, path_length, rng)),
+            Axis::Width => width::random_parts(at, path_length, rng),
         }
-        assert_eq!(counts.len(), 6);
-        let chi: f64 = counts.values().map(|&c| (f64::from(c) - 1000.0).powi(2) / 1000.0).sum();
-        assert!(chi < 20.5, "{chi}");
+    }
+
+    fn evaluated(&self, at: &Context<'_>, path: LayerPath) -> Subnetwork {
+        draw::scaled(path, at.settings.scaling, path.path_length() as f64, at.stage().fixed)
     }
 }

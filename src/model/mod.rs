@@ -7,11 +7,13 @@
 mod block;
 mod ends;
 pub mod fast;
+mod growth;
 mod layout;
 mod parts;
 pub mod reference;
 mod sums;
 
+pub use growth::grow;
 pub use layout::shapes;
 
 pub use crate::optim::{Parameter, UpdateRule};

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{CUT_SHORT, Emit, Interrupted, Trainer};
 use crate::event::{Command, Ending, Event, Why};
+use crate::method::{self, Edit};
 use crate::schedule::Schedule;
 
 impl Trainer {
@@ -36,14 +37,15 @@ impl Trainer {
                 Ok(Vec::new())
             }
             Command::SetPathLength { stage, path_length } => {
-                self.edit(|schedule| schedule.set_path_length(step, stage, path_length))
+                self.edit(Edit::PathLength(stage), |schedule| schedule.set_path_length(step, stage, path_length))
             }
-            Command::NextStage => self.edit(|schedule| schedule.next_stage(step)),
-            Command::PreviousStage => self.edit(|schedule| schedule.previous_stage(step)),
-            Command::Evaluate => self.asked_for(&[self.state.schedule.layers], Why::Command, interrupted)?,
+            Command::NextStage => self.edit(Edit::NextStage, |schedule| schedule.next_stage(step)),
+            Command::PreviousStage => self.edit(Edit::PreviousStage, |schedule| schedule.previous_stage(step)),
+            // The full model, or as much of it as exists.
+            Command::Evaluate => self.asked_for(&[self.existing()], Why::Command, interrupted)?,
             Command::EvaluateCurve => {
                 let shortest = self.state.schedule.lookup(step).fixed.path_length().max(1);
-                let lengths: Vec<usize> = (shortest..=self.state.schedule.layers).collect();
+                let lengths: Vec<usize> = (shortest..=self.existing()).collect();
                 self.asked_for(&lengths, Why::Curve, interrupted)?
             }
             Command::Save => Ok(vec![self.save()?]),
@@ -75,11 +77,16 @@ impl Trainer {
     }
 
     /// Edits the table of stages; what changes is announced when the step's turn comes.
-    fn edit(&mut self, edit: impl FnOnce(&mut Schedule) -> Result<(), String>) -> Result<Vec<Event>, String> {
-        if !self.method.is_steerable() {
-            return Err(format!("method {} trains every layer in every step", self.method.name()));
-        }
-        edit(&mut self.state.schedule)?;
+    fn edit(
+        &mut self,
+        edit: Edit,
+        change: impl FnOnce(&mut Schedule) -> Result<(), String>,
+    ) -> Result<Vec<Event>, String> {
+        let mut after = self.state.schedule.clone();
+        change(&mut after)?;
+        method::settle(self.method, &self.config.method, self.config.model.shape(), &mut after);
+        self.method.allows(&self.context(), edit, &after)?;
+        self.state.schedule = after;
         Ok(vec![Event::ScheduleEdited { step: self.state.step, schedule: self.state.schedule.clone() }])
     }
 

@@ -6,14 +6,12 @@
 use anyhow::Result;
 
 use super::{Interrupted, NotFinite, Trainer};
-use crate::config::Sampling;
 use crate::event::Score;
-use crate::rng::{Purpose, keyed};
-use crate::schedule::Stage;
+use crate::method;
 
 impl Trainer {
     /// The loss at each path length over the first `batches` evaluation batches, each batch with a layer path of its own
-    /// of exactly that length; none if interrupted.
+    /// of exactly that length among the layers that exist; none if interrupted.
     pub(super) fn evaluate(
         &mut self,
         lengths: &[usize],
@@ -22,16 +20,15 @@ impl Trainer {
     ) -> Result<Option<Vec<Score>>> {
         let mut scores = Vec::with_capacity(lengths.len());
         for &path_length in lengths {
-            let row = self.state.schedule.lookup(self.state.step);
-            let stage = Stage { path_length, ..row.clone() };
             let mut losses = Vec::with_capacity(batches);
             for (index, batch) in self.evaluation.iter().take(batches).enumerate() {
                 if interrupted() {
                     return Ok(None);
                 }
-                let mut rng = keyed(self.config.seed, Purpose::EvaluationLayerPath, path_length as u64, index as u64);
-                let path = self.method.draw(&stage, Sampling::Exact, &mut rng);
-                losses.push(self.engine.loss(batch, &path.into())?);
+                let (at, existing, seed) = (self.context(), self.existing(), self.config.seed);
+                let subnetwork =
+                    method::evaluation_subnetwork(self.method, &at, existing, path_length, seed, index as u64);
+                losses.push(self.engine.loss(batch, &subnetwork)?);
             }
             scores.push(score(path_length, &losses));
         }

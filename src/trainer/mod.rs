@@ -1,18 +1,19 @@
 //! The trainer: the one place where a run's state changes.
 //!
 //! Owns the loop state and the order of things between two steps: commands first ([`Trainer::apply`]), then the duties
-//! of the step (stage entry, transition, probe, evaluation, checkpoint), then the step itself ([`Trainer::advance`]).
+//! of the step (growth, stage entry, transition, probe, evaluation, checkpoint), then the step itself ([`Trainer::advance`]).
 //! Everything it does is a function of (config, commands) and comes out as events. Never touches a terminal, a channel, a
 //! thread or a clock.
 
 pub mod checkpoint;
 mod commands;
 mod evaluation;
+mod growth;
 mod transition;
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{RunConfig, Skipped};
@@ -20,7 +21,7 @@ use crate::cost;
 use crate::data::Corpus;
 use crate::event::{Cause, Ending, Event, FORMAT, Score, Started, Why};
 use crate::learning_rate::learning_rate;
-use crate::method::{self, Method};
+use crate::method::{self, Context, Method};
 use crate::model::{self, Engine, Parameter, UpdateRule};
 use crate::objective::{self, Batch, Objective};
 use crate::schedule::Schedule;
@@ -62,6 +63,12 @@ pub struct LoopState {
     pub full_loss: Option<f32>,
     /// The transition that is being followed.
     pub following: Option<Following>,
+    /// Layers of the full model that exist; none before the first step.
+    #[serde(default)]
+    pub existing: Option<usize>,
+    /// The model before it grew, until the stage it grew for is announced.
+    #[serde(default)]
+    pub before_growth: Option<Score>,
     /// Recorded events so far, `started` among them.
     pub events: u64,
 }
@@ -88,6 +95,8 @@ impl LoopState {
             saved_at: None,
             full_loss: None,
             following: None,
+            existing: None,
+            before_growth: None,
             events: 1,
         }
     }
@@ -195,6 +204,12 @@ impl Trainer {
         })))
     }
 
+    /// Where the run stands, for its method.
+    pub(crate) fn context(&self) -> Context<'_> {
+        let (settings, shape) = (&self.config.method, self.config.model.shape());
+        Context { settings, shape, schedule: &self.state.schedule, step: self.state.step }
+    }
+
     /// The loop as it stands.
     pub fn state(&self) -> &LoopState {
         &self.state
@@ -244,6 +259,10 @@ impl Trainer {
     /// # Errors
     /// As [`Self::apply`]. A non-finite loss is no error: it ends the run as [`Event::Failed`].
     pub fn advance(&mut self, interrupted: Interrupted<'_>, emit: Emit<'_>) -> Result<()> {
+        let is_last = self.state.step == self.state.schedule.total_steps();
+        if !is_last && !self.grow(interrupted, emit)? {
+            return Ok(());
+        }
         let before = self.state.clone();
         let Some(events) = self.duties(interrupted)? else {
             self.state = before;
@@ -284,12 +303,12 @@ impl Trainer {
         if is_due && self.state.evaluated_at != Some(step) {
             let layers = self.state.schedule.layers;
             let current = self.state.schedule.lookup(step).path_length;
-            let lengths = if current == layers { vec![layers] } else { vec![current, layers] };
+            let lengths = if current == layers || !self.is_whole() { vec![current] } else { vec![current, layers] };
             let Some(scores) = self.evaluate(&lengths, self.config.evaluation.batches, interrupted)? else {
                 return Ok(None);
             };
             self.state.evaluated_at = Some(step);
-            self.state.full_loss = scores.last().map(|score| score.loss);
+            self.state.full_loss = full_score(&scores, layers).map(|score| score.loss);
             events.push(Event::Evaluated { step, why: if is_last { Why::Final } else { Why::Cadence }, scores });
         }
         Ok(Some(events))
@@ -299,12 +318,21 @@ impl Trainer {
     fn step(&mut self, emit: Emit<'_>) -> Result<()> {
         let step = self.state.step;
         let stage = self.state.schedule.stage_at(step);
-        let row = &self.state.schedule.stages[stage];
-        let path = method::layer_path(self.method, self.config.method.sampling, row, self.config.seed, step);
+        let subnetwork = method::training_subnetwork(self.method, &self.context(), self.config.seed);
+        let path = subnetwork.path();
+        if let Some(expected) = self.drifted(step) {
+            self.emit(emit, Event::ExpectationChanged { step, expected })?;
+        }
+        let parts: Vec<_> = (0..path.path_length()).filter_map(|slot| subnetwork.parts(slot)).collect();
+        if !parts.is_empty() {
+            let (settings, shape) = (&self.config.method, self.config.model.shape());
+            let (heads, columns) = parts.into_iter().map(|p| method::parts_text(settings, shape, p)).unzip();
+            self.emit(emit, Event::PartsDrawn { step, heads, columns })?;
+        }
         let micro_batches: Vec<Batch> = (0..self.config.train.accumulate as u64)
             .map(|micro| objective::training_batch(self.corpus.as_ref(), self.objective, &self.config, step, micro))
             .collect();
-        let loss = self.engine.gradient(&micro_batches, &path.into())?;
+        let loss = self.engine.gradient(&micro_batches, &subnetwork)?;
         let gradient_norm = self.engine.gradient_norm()?;
         if !(loss.is_finite() && gradient_norm.is_finite()) {
             let what = if loss.is_finite() { "gradient" } else { "loss" };
@@ -316,7 +344,7 @@ impl Trainer {
             );
             return self.fail(Cause::Diverged, reason, emit);
         }
-        let rate = learning_rate(&self.config.optimizer, step, self.state.schedule.total_steps())
+        let rate = learning_rate(&self.config.optimizer, &self.state.schedule, step)
             * f64::from(self.state.learning_rate_scale);
         let o = &self.config.optimizer;
         let is_clipped = o.clip > 0.0 && f64::from(gradient_norm) > o.clip;
@@ -332,6 +360,19 @@ impl Trainer {
         self.state.granted = self.state.granted.saturating_sub(1);
         self.state.full_loss = None;
         self.emit(emit, Event::Stepped { step, stage, path, loss, learning_rate: rate as f32, gradient_norm })
+    }
+
+    /// Each layer's probability to be active, if it has moved since the step before: by a twentieth of a layer in all, so
+    /// that a slow drift isn't told in every step.
+    fn drifted(&self, step: u64) -> Option<Vec<f32>> {
+        let stage = self.state.schedule.stage_at(step);
+        if !self.method.drifts() || step == self.state.schedule.start(stage) {
+            return None;
+        }
+        let at = |step| method::expectation(self.method, &Context { step, ..self.context() });
+        let rounded = |expected: &[f32]| (20.0 * expected.iter().sum::<f32>()).round();
+        let (before, now) = (at(step - 1), at(step));
+        (rounded(&before) != rounded(&now)).then_some(now)
     }
 
     /// Ends the run in an error, keeping the state before the failing step.

@@ -8,7 +8,8 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{Announced, Interrupted, Trainer, full_score};
-use crate::event::{Event, Transition, Why};
+use crate::event::{Event, Score, Transition, Why};
+use crate::method::{self, Context};
 
 /// A transition that is being followed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,13 @@ impl Following {
         t.peak = t.peak.max(loss);
         if t.recovered_after.is_none() && loss <= t.before {
             t.recovered_after = Some(step - t.at);
+        }
+    }
+
+    /// Takes in the full model's loss, if it was measured and was there from the beginning.
+    fn take_full(&mut self, loss: Option<f32>) {
+        if let (Some(full), Some(loss)) = (&mut self.so_far.full, loss) {
+            full[1] = loss;
         }
     }
 }
@@ -56,23 +64,27 @@ impl Trainer {
             return Ok(true);
         }
         events.push(self.stage_entered(step, stage, by_hand));
+        // A model that has grown can no longer be measured as it was; it was before.
+        let grown = self.state.before_growth.take();
         if before.path_length == path_length || step == 0 || self.config.evaluation.transition_window == 0 {
             return Ok(true);
         }
         let layers = schedule.layers;
-        let mut lengths = vec![before.path_length, path_length];
-        if !lengths.contains(&layers) {
+        let mut lengths = if grown.is_some() { vec![path_length] } else { vec![before.path_length, path_length] };
+        if !lengths.contains(&layers) && self.is_whole() {
             lengths.push(layers);
         }
         let Some(scores) = self.evaluate(&lengths, self.config.evaluation.transition_batches, interrupted)? else {
             return Ok(false);
         };
-        let full = full_score(&scores, layers).map_or(scores[1].loss, |s| s.loss);
+        let has_grown = grown.is_some();
+        let scores: Vec<Score> = grown.into_iter().chain(scores).collect();
+        let full = full_score(&scores, layers).map(|s| s.loss);
         let (old, new) = (scores[0].loss, scores[1].loss);
         // The transition before is cut off where the next begins: its length is now the old one.
         if let Some(mut following) = self.state.following.take() {
             following.take(step, old);
-            following.so_far.full[1] = full;
+            following.take_full(full);
             events.push(Event::TransitionMeasured(following.so_far));
         }
         let so_far = Transition {
@@ -85,7 +97,8 @@ impl Trainer {
             entered: new,
             peak: new,
             after: new,
-            full: [full, full],
+            // Where there was none before, nothing can be said about it.
+            full: full.filter(|_| !has_grown).map(|full| [full, full]),
             recovered_after: (new <= old).then_some(0),
         };
         self.state.following = Some(Following { so_far, measured_at: step });
@@ -96,7 +109,7 @@ impl Trainer {
     fn stage_entered(&self, step: u64, stage: usize, by_hand: bool) -> Event {
         let schedule = self.state.schedule.clone();
         let row = &schedule.stages[stage];
-        let expected = (0..schedule.layers).map(|layer| self.method.expected(row, layer) as f32).collect();
+        let expected = method::expectation(self.method, &Context { step, ..self.context() });
         Event::StageEntered { step, stage, path_length: row.path_length, by_hand, expected, schedule }
     }
 
@@ -118,7 +131,7 @@ impl Trainer {
             return Ok(true);
         }
         let (layers, to) = (self.state.schedule.layers, following.so_far.to);
-        let lengths = if is_end && to != layers { vec![to, layers] } else { vec![to] };
+        let lengths = if is_end && to != layers && self.is_whole() { vec![to, layers] } else { vec![to] };
         let batches = self.config.evaluation.transition_batches;
         let Some(scores) = self.evaluate(&lengths, batches, interrupted)? else {
             return Ok(false);
@@ -127,9 +140,7 @@ impl Trainer {
         following.take(step, scores[0].loss);
         let full = full_score(&scores, layers).map(|s| s.loss);
         events.push(Event::Evaluated { step, why: Why::Probe, scores });
-        if let Some(full) = full {
-            following.so_far.full[1] = full;
-        }
+        following.take_full(full);
         if is_end {
             events.push(Event::TransitionMeasured(following.so_far));
             self.state.following = None;
@@ -164,7 +175,7 @@ mod tests {
             entered: 2.2,
             peak: 2.2,
             after: 2.2,
-            full: [2.1, 2.1],
+            full: Some([2.1, 2.1]),
             recovered_after: None,
         };
         let mut f = Following { so_far, measured_at: 10 };

@@ -108,7 +108,9 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
         add(10, "lr", format!("{rate:.2e}{scale}"), theme.text);
         add(11, "|g|", format!("{norm:.2}"), theme.text);
     }
-    if let Some(full) = run.full.last() {
+    if !run.is_whole() {
+        add(3, "full", "not yet".to_owned(), theme.dim);
+    } else if let Some(full) = run.full.last() {
         let floor = started.floor.map_or(String::new(), |f| format!(" (+{:.0}%)", 100.0 * (full.loss / f - 1.0)));
         add(3, "full", format!("{:.3}{floor}", full.loss), theme.full);
     }

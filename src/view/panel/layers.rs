@@ -11,6 +11,9 @@ pub(super) struct Layers;
 
 impl Panel for Layers {
     fn title(&self, app: &App, width: u16) -> String {
+        if !app.run.parts.0.is_empty() {
+            return "Parts of each layer in the last step".chars().take(usize::from(width)).collect();
+        }
         let steps = app.run.stage.steps;
         let titles = [
             format!("Activity in this stage ({steps} steps), │ expected"),
@@ -35,7 +38,15 @@ impl Panel for Layers {
             let layer = layers - 1 - row - scrolled;
             let y = area.y + row as u16;
             let is_on = now.is_some_and(|path| path.is_active(layer));
+            let exists = run.exists(layer);
             let mark = match (is_on, look.ascii) {
+                _ if !exists => {
+                    if look.ascii {
+                        "x"
+                    } else {
+                        "╳"
+                    }
+                }
                 (true, false) => "■",
                 (true, true) => "#",
                 (false, false) => "·",
@@ -44,6 +55,18 @@ impl Panel for Layers {
             let color = theme.stage(run.stage.index);
             buf.set_string(area.x, y, format!("{:>3} ", layer + 1), Style::new().fg(theme.dim));
             buf.set_string(area.x + 4, y, mark, Style::new().fg(if is_on { color } else { theme.dim }));
+            if !exists {
+                // Nothing to be drawn or expected: it will be a copy of a layer below.
+                let style = Style::new().fg(theme.dim);
+                buf.set_stringn(area.x + 6, y, "does not exist yet", usize::from(area.width - 6), style);
+                continue;
+            }
+            if let (Some(heads), Some(columns)) = (run.parts.0.get(layer), run.parts.1.get(layer)) {
+                let text = format!("heads {heads}  MLP {columns}");
+                let style = Style::new().fg(color);
+                buf.set_stringn(area.x + 6, y, text, usize::from(area.width - 6), style);
+                continue;
+            }
             let expected = run.stage.expected.get(layer).copied().unwrap_or(0.0);
             let steps = run.stage.steps.max(1) as f64;
             let visits = run.stage.visits.get(layer).copied().unwrap_or(0);

@@ -1,7 +1,7 @@
 //! The strip: layers over steps, the input at the bottom, the newest step at the right.
 //!
-//! A cell shows two layers by its shape (█ both, ▀ upper, ▄ lower, · none), and the stage by its colour, so it can be read
-//! without colour. Where there are more layers than room, a half cell stands for several and is set if most were active.
+//! A cell shows two layers by its shape (█ both, ▀ upper, ▄ lower, blank none), and the stage by its colour, so it can be
+//! read without colour. Where neither layer existed yet it is ░. Where there are more layers than room, a half cell stands for several and is set if most were active.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -60,7 +60,13 @@ impl Panel for Strip {
                     (false, true, true) => ",",
                     (false, false, _) => " ",
                 };
-                buf.set_string(x, plot.y + row, symbol, Style::new().fg(theme.stage(at.stage)));
+                let is_void = lower * per_half >= at.existing;
+                let (symbol, fg) = match (is_void, look.ascii) {
+                    (true, false) => ("░", theme.border),
+                    (true, true) => (":", theme.border),
+                    (false, _) => (symbol, theme.stage(at.stage)),
+                };
+                buf.set_string(x, plot.y + row, symbol, Style::new().fg(fg));
             }
             // Where a stage begins, its number stands below.
             let is_new = before.is_some_and(|stage| stage != at.stage) || (at.step == 0 && before.is_none());

@@ -86,6 +86,8 @@ fn texts(t: &Transition, arrow: &str) -> [String; 9] {
         1 => "1 step".to_owned(),
         n => format!("{n} steps"),
     });
+    // A model that grew was not there before.
+    let full = |i: usize| t.full.map_or("-".to_owned(), |full| format!("{:.3}", full[i]));
     [
         t.at.to_string(),
         format!("{}{arrow}{}", t.from, t.to),
@@ -94,7 +96,7 @@ fn texts(t: &Transition, arrow: &str) -> [String; 9] {
         loss(t.peak),
         loss(t.after),
         recovered,
-        format!("{:.3}", t.full[0]),
-        format!("{:.3}", t.full[1]),
+        full(0),
+        full(1),
     ]
 }
