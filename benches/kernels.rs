@@ -215,16 +215,16 @@ mod attention_of_four_heads {
     fn forward(bencher: Bencher<'_, '_>, (precision, causal): (Precision, bool)) {
         let (qkv, mut y, mut lse) = (numbers(ROWS * 3 * WIDTH, 1), numbers(ROWS * WIDTH, 2), vec![0.0; ROWS * HEADS]);
         let shape = shape(precision, causal);
-        bencher.counter(flops(2)).bench_local(|| attention::forward(shape, &mut y, &mut lse, &qkv));
+        bencher.counter(flops(2)).bench_local(|| attention::forward(shape, &[], &mut y, &mut lse, &qkv));
     }
 
     #[divan::bench(args = CASES)]
     fn backward(bencher: Bencher<'_, '_>, (precision, causal): (Precision, bool)) {
         let (qkv, mut y, mut lse) = (numbers(ROWS * 3 * WIDTH, 1), numbers(ROWS * WIDTH, 2), vec![0.0; ROWS * HEADS]);
         let shape = shape(precision, causal);
-        attention::forward(shape, &mut y, &mut lse, &qkv);
+        attention::forward(shape, &[], &mut y, &mut lse, &qkv);
         let (dy, mut dqkv) = (numbers(ROWS * WIDTH, 3), numbers(ROWS * 3 * WIDTH, 4));
-        bencher.counter(flops(5)).bench_local(|| attention::backward(shape, &mut dqkv, &dy, &y, &lse, &qkv));
+        bencher.counter(flops(5)).bench_local(|| attention::backward(shape, &[], &mut dqkv, &dy, &y, &lse, &qkv));
     }
 }
 

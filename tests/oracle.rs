@@ -39,7 +39,7 @@ fn batch(seed: u64, architecture: Architecture, sequences: usize, context: usize
         .map(|_| if is_causal || rng.happens(0.3) { rng.below(VOCABULARY as u64) as i32 } else { NO_TARGET })
         .collect();
     targets[n / 2] = 3;
-    Batch { sequences, context, inputs, targets }
+    Batch { sequences, context, inputs, targets, prefixes: vec![] }
 }
 
 fn paths() -> Vec<LayerPath> {
@@ -161,13 +161,19 @@ fn in_bf16_every_gradient_matches_autograd_within_its_rounding() {
 fn the_kind_of_vector_instructions_changes_no_bit_of_f32() {
     use raptr_tui::kernels::simd::{Level, force};
     // Forcing is for the whole process, but changes nothing for the tests beside this one: that is what is shown.
-    let m =
-        ModelConfig { layers: 2, width: 48, heads: 3, context: 33, ..model(Architecture::Encoder, Norm::Pre, true) };
-    let run = |level: Level| {
+    let shape = |architecture| ModelConfig {
+        layers: 2,
+        width: 48,
+        heads: 3,
+        context: 33,
+        ..model(architecture, Norm::Pre, true)
+    };
+    let run = |level: Level, m: &ModelConfig, prefixes: &[usize]| {
         force(level);
-        let mut fast = Fast::new(&m, 45, 3, 2, Precision::F32).unwrap();
+        let mut fast = Fast::new(m, 45, 3, 2, Precision::F32).unwrap();
         for step in 0..3 {
             let mut batch = batch(step, m.architecture, 4, 33);
+            batch.prefixes = prefixes.to_vec();
             batch.inputs.iter_mut().for_each(|id| *id += 20);
             fast.gradient(&[batch], &LayerPath::full(2).into()).unwrap();
             fast.gradient_norm().unwrap();
@@ -175,8 +181,11 @@ fn the_kind_of_vector_instructions_changes_no_bit_of_f32() {
         }
         fast.weights_checksum().unwrap()
     };
-    let all = [Level::Baseline, Level::Avx2, Level::Avx512].map(run);
-    assert!(all.windows(2).all(|w| w[0] == w[1]), "{all:?}");
+    for (architecture, prefixes) in [(Architecture::Encoder, &[][..]), (Architecture::Decoder, &[0, 5, 16, 33])] {
+        let m = shape(architecture);
+        let all = [Level::Baseline, Level::Avx2, Level::Avx512].map(|level| run(level, &m, prefixes));
+        assert!(all.windows(2).all(|w| w[0] == w[1]), "{all:?}");
+    }
 }
 
 #[test]
@@ -288,6 +297,80 @@ fn gradients_match_autograd_where_heads_are_whole_panels_and_products_are_cut() 
 }
 
 #[test]
+fn prefixes_match_autograd_at_every_length_and_every_tile() {
+    // Small: heads of padded panels; no prefix, one that changes nothing (1), some, all.
+    let small = model(Architecture::Decoder, Norm::Pre, true);
+    // Two and three tiles of queries; prefixes inside, at and across their edges, and those of panels.
+    let large = |context| ModelConfig { layers: 2, width: 96, heads: 3, context, init_std: 0.05, ..small.clone() };
+    let (two, three) = (large(96), large(150));
+    let cases: [(&ModelConfig, &[usize]); 5] = [
+        (&small, &[0, 1, 4, 7]),
+        (&small, &[3, 3]),
+        (&two, &[0, 33, 64, 65, 96]),
+        (&two, &[16, 17, 63, 80, 95]),
+        (&three, &[5, 64, 100, 128, 149, 150]),
+    ];
+    for (m, prefixes) in cases {
+        let name = format!("T {} prefixes {prefixes:?}", m.context);
+        let path = &LayerPath::full(m.layers).into();
+        let plain = batch(1, m.architecture, prefixes.len(), m.context);
+        let batches = [Batch { prefixes: prefixes.to_vec(), ..plain.clone() }];
+        let (mut fast, mut reference) = engines(m, 2);
+        let (a, b) = (fast.gradient(&batches, path).unwrap(), reference.gradient(&batches, path).unwrap());
+        assert!((a - b).abs() < 2e-5 * b, "{name}: loss {a} != {b}");
+        assert_same_gradients(&mut fast, &mut reference, &name);
+        let (x, y) = (fast.logits(&batches[0], path).unwrap(), reference.logits(&batches[0], path).unwrap());
+        assert!(x.iter().zip(&y).all(|(x, y)| (x - y).abs() < 2e-4), "{name}: logits");
+        let causal = reference.loss(&plain, path).unwrap();
+        assert!((causal - b).abs() > 1e-5, "{name}: the mask made no difference");
+        let (mut fast, _) =
+            engines_in(&ModelConfig { init_std: m.init_std.min(0.15), ..m.clone() }, 2, Precision::Bf16);
+        let (_, mut reference) = engines(&ModelConfig { init_std: m.init_std.min(0.15), ..m.clone() }, 1);
+        fast.gradient(&batches, path).unwrap();
+        reference.gradient(&batches, path).unwrap();
+        assert_close_gradients(&mut fast, &mut reference, 0.04, &name);
+    }
+}
+
+#[test]
+fn what_a_prefix_sees_is_the_prefix_and_others_what_stands_before_them() {
+    // Not from any engine's mask: a token is changed, and the positions are listed whose logits it may move.
+    let m = ModelConfig { layers: 1, context: 9, ..model(Architecture::Decoder, Norm::Pre, true) };
+    let (mut fast, mut reference) = engines(&m, 1);
+    for engine in [&mut fast as &mut dyn Engine, &mut reference] {
+        let before = Batch { prefixes: vec![4], ..batch(1, m.architecture, 1, 9) };
+        let mut moved_by = |changed: usize| -> Vec<usize> {
+            let mut after = before.clone();
+            after.inputs[changed] = (after.inputs[changed] + 1) % VOCABULARY as u32;
+            let logits = [&before, &after].map(|b| engine.logits(b, &LayerPath::full(1).into()).unwrap());
+            (0..9)
+                .filter(|i| logits[0][i * VOCABULARY..][..VOCABULARY] != logits[1][i * VOCABULARY..][..VOCABULARY])
+                .collect()
+        };
+        assert_eq!(moved_by(0), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(moved_by(3), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(moved_by(4), [4, 5, 6, 7, 8]);
+        assert_eq!(moved_by(7), [7, 8]);
+    }
+}
+
+#[test]
+fn prefixes_of_nothing_change_no_bit() {
+    let m =
+        ModelConfig { layers: 2, width: 48, heads: 3, context: 70, ..model(Architecture::Decoder, Norm::Pre, true) };
+    for precision in [Precision::F32, Precision::Bf16] {
+        let run = |prefixes: Vec<usize>| {
+            let mut fast = engines_in(&m, 2, precision).0;
+            fast.gradient(&[Batch { prefixes, ..batch(1, m.architecture, 3, 70) }], &LayerPath::full(2).into())
+                .unwrap();
+            fast.gradients().unwrap()
+        };
+        assert_eq!(run(vec![]), run(vec![0, 0, 0]));
+        assert_ne!(run(vec![]), run(vec![0, 9, 0]));
+    }
+}
+
+#[test]
 fn threads_change_no_bit() {
     for m in [model(Architecture::Decoder, Norm::Pre, true), model(Architecture::Encoder, Norm::Post, true)] {
         let one = train(&mut engines(&m, 1).0, &m, 8, false);
@@ -306,7 +389,8 @@ fn threads_change_no_bit_at_a_size_where_products_are_split() {
             let mut rng = keyed(step, Purpose::Batch, 0, 0);
             let inputs: Vec<u32> = (0..8 * 64).map(|_| rng.below(300) as u32).collect();
             let targets = inputs.iter().map(|&i| i as i32).collect();
-            fast.gradient(&[Batch { sequences: 8, context: 64, inputs, targets }], &LayerPath::full(2).into()).unwrap();
+            let batch = Batch { sequences: 8, context: 64, inputs, targets, ..Batch::default() };
+            fast.gradient(&[batch], &LayerPath::full(2).into()).unwrap();
             fast.update(&rule(false)).unwrap();
         }
         fast.weights_checksum().unwrap()
@@ -370,6 +454,13 @@ fn bad_batches_are_refused() {
     refused(&|b| b.targets[3] = -2, "target -2");
     refused(&|b| b.targets.fill(NO_TARGET), "no token to predict");
     refused(&|b| b.context = 8, "announced");
+    refused(&|b| b.prefixes = vec![3], "1 prefixes and 2 sequences");
+    refused(&|b| b.prefixes = vec![3, 8], "prefix of 8");
+    let m = model(Architecture::Encoder, Norm::Pre, true);
+    let bad = Batch { prefixes: vec![3, 3], ..good };
+    for engine in [&mut engines(&m, 1).0 as &mut dyn Engine, &mut engines(&m, 1).1] {
+        assert!(engine.gradient(std::slice::from_ref(&bad), path).unwrap_err().to_string().contains("encoder"));
+    }
 }
 
 /// Subnetworks that scale their layers' branches.

@@ -98,7 +98,7 @@ impl Worker {
             // 15 % of the positions, spread evenly.
             targets.iter_mut().enumerate().filter(|(i, _)| i * 3 % 20 >= 3).for_each(|(_, t)| *t = NO_TARGET);
         }
-        Batch { sequences: s.batch, context: s.context, inputs, targets }
+        Batch { sequences: s.batch, context: s.context, inputs, targets, ..Batch::default() }
     }
 
     /// First and last layer, and others at random.

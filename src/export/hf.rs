@@ -166,7 +166,7 @@ fn reference(
             *middle = mask;
         }
         let targets = vec![NO_TARGET; context];
-        let batch = Batch { sequences: 1, context, inputs: ids.clone(), targets };
+        let batch = Batch { sequences: 1, context, inputs: ids.clone(), targets, ..Batch::default() };
         let logits = model::Engine::logits(&mut engine, &batch, &LayerPath::full(config.model.layers).into())?;
         all_logits.push(logits.chunks(vocabulary).map(<[f32]>::to_vec).collect::<Vec<_>>());
         all_ids.push(ids);

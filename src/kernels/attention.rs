@@ -2,7 +2,7 @@
 //!
 //! A head's queries, keys and values are read where they stand if they are whole panels there. Scores exist only as a tile of `QUERIES` rows
 //! per thread; the backward pass computes them again from the kept log-sum-exp of each row. Under a causal mask, keys
-//! behind a tile's last row are never touched.
+//! behind a tile's last row are never touched, but for those of a prefix that all its rows see.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -46,18 +46,27 @@ impl Shape {
         1.0 / (self.head_width() as f32).sqrt()
     }
 
-    /// Rows `first..last` of queries see keys `0..keys`.
-    fn tiles(self) -> impl DoubleEndedIterator<Item = (Range<usize>, usize)> {
+    /// Rows `first..last` of queries see keys `0..keys`: whole panels of them, or all.
+    fn tiles(self, prefix: usize) -> impl DoubleEndedIterator<Item = (Range<usize>, usize)> {
         let (t, causal) = (self.context, self.causal);
         (0..t.div_ceil(QUERIES)).map(move |i| {
             let (first, last) = (i * QUERIES, ((i + 1) * QUERIES).min(t));
-            (first..last, if causal { last } else { t })
+            (first..last, if causal { last.max(padded(prefix)).min(t) } else { t })
         })
     }
 
-    /// Rows of keys that the first query of a tile sees, and by how many more each next one does.
-    fn seen(self, queries: &Range<usize>, keys: usize) -> (usize, usize) {
-        if self.causal { (queries.start + 1, 1) } else { (keys, 0) }
+    /// The keys that the rows of a tile see.
+    fn seen(self, queries: &Range<usize>, keys: usize, prefix: usize) -> Seen {
+        if self.causal {
+            Seen { first: queries.start + 1, step: 1, least: prefix }
+        } else {
+            Seen { first: keys, step: 0, least: 0 }
+        }
+    }
+
+    /// The prefix of a head's sequence: of `prefixes` (B), or none where there are none.
+    fn prefix(self, prefixes: &[usize], index: usize) -> usize {
+        prefixes.get(index / self.heads).copied().unwrap_or(0)
     }
 
     /// A buffer of `parts` times C columns, of as many rows as `elements` make.
@@ -81,6 +90,14 @@ impl Shape {
     }
 }
 
+/// How many keys the rows of a tile see: row i the first `first + i * step`, and at least `least`.
+#[derive(Clone, Copy)]
+struct Seen {
+    first: usize,
+    step: usize,
+    least: usize,
+}
+
 /// Cuts a buffer into pieces.
 fn cut<const N: usize>(mut buffer: &mut [f32], lengths: [usize; N]) -> [&mut [f32]; N] {
     lengths.map(|length| {
@@ -90,28 +107,28 @@ fn cut<const N: usize>(mut buffer: &mut [f32], lengths: [usize; N]) -> [&mut [f3
     })
 }
 
-/// Sets what row i doesn't see, behind `seen + i * step` keys, to `value` // x (m, keys) panels
+/// Sets what a row doesn't see to `value` // x (m, keys) panels
 #[inline(always)]
-fn hide(x: &mut [f32], m: usize, seen: usize, step: usize, value: f32) {
+fn hide(x: &mut [f32], m: usize, seen: Seen, value: f32) {
+    let Seen { first, step, least } = seen;
     for (t, panel) in x.chunks_exact_mut(m * LANES).enumerate() {
         // Rows from here on see all of the panel.
-        let rows = match ((t + 1) * LANES).saturating_sub(seen) {
+        let rows = match ((t + 1) * LANES).saturating_sub(first.max(least)) {
             0 => 0,
             _ if step == 0 => m,
-            short => short.min(m),
+            _ => ((t + 1) * LANES - first).min(m),
         };
         for (i, row) in panel.as_chunks_mut::<LANES>().0.iter_mut().enumerate().take(rows) {
-            row[(seen + i * step).saturating_sub(t * LANES).min(LANES)..].fill(value);
+            row[(first + i * step).max(least).saturating_sub(t * LANES).min(LANES)..].fill(value);
         }
     }
 }
 
 vectorised! {
-    /// Softmax of what each row sees, times `scale`, zeros behind: row i sees `seen + i * step` keys. // scores (m, keys)
-    /// panels, lse (m)
-    fn softmax<V>(scores: &mut [f32], lse: &mut [f32], seen: usize, step: usize, scale: f32) {
+    /// Softmax of what each row sees, times `scale`, zeros behind. // scores (m, keys) panels, lse (m)
+    fn softmax<V>(scores: &mut [f32], lse: &mut [f32], seen: Seen, scale: f32) {
         let m = lse.len();
-        hide(scores, m, seen, step, f32::NEG_INFINITY);
+        hide(scores, m, seen, f32::NEG_INFINITY);
         for from in (0..m).step_by(GROUP) {
             let rows = GROUP.min(m - from);
             let stats = exponentials::<V>(scores, m, from, rows, scale);
@@ -120,7 +137,7 @@ vectorised! {
                 *lse = highest + sum.ln();
             }
         }
-        hide(scores, m, seen, step, 0.0);
+        hide(scores, m, seen, 0.0);
     }
 }
 
@@ -132,8 +149,7 @@ vectorised! {
         ds: &mut [f32],
         lse: &[f32],
         delta: &[f32],
-        seen: usize,
-        step: usize,
+        seen: Seen,
         scale: f32,
     ) {
         let factor = V::splat(scale);
@@ -146,8 +162,8 @@ vectorised! {
                 factor.mul(value).mul(V::load(ds).sub(V::splat(*delta))).store(ds);
             }
         }
-        hide(p, m, seen, step, 0.0);
-        hide(ds, m, seen, step, 0.0);
+        hide(p, m, seen, 0.0);
+        hide(ds, m, seen, 0.0);
     }
 }
 
@@ -166,14 +182,16 @@ vectorised! {
     }
 }
 
-/// `y = softmax(q k^T / sqrt(d)) v` // y (B, T, C), lse (B, H, T), qkv (B, T, 3C)
-pub fn forward(shape: Shape, y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
+/// `y = softmax(q k^T / sqrt(d)) v`. Under a causal mask, each of a sequence's first `prefix` positions sees all of them.
+/// // prefixes (B) or none, y (B, T, C), lse (B, H, T), qkv (B, T, 3C)
+pub fn forward(shape: Shape, prefixes: &[usize], y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
     let Shape { context: t, precision, .. } = shape;
     let (d, scale) = (shape.head_width(), shape.scale());
     let all = shape.buffer(qkv.len(), 3);
     let y = Wide::new(y, Blocked { width: shape.width, ..all });
     lse.par_chunks_mut(t).enumerate().with_max_len(1).for_each(|(index, lse)| {
         let [head, turned, tile] = shape.lengths();
+        let prefix = shape.prefix(prefixes, index);
         with_scratch(|scratch| {
             let ([buffer, ..], pairs) = scratch.take([4 * head + turned + tile, 0, 0]);
             let [q, k, v, own, k_t, scores] = cut(buffer, [head, head, head, head, turned, tile]);
@@ -182,13 +200,13 @@ pub fn forward(shape: Shape, y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
             let v = read(qkv, all, shape.head(index, 2), v);
             let k_t = Panels::new(k_t, d, t);
             let mut each_tile = |result: Out<'_>| {
-                for (queries, keys) in shape.tiles() {
+                for (queries, keys) in shape.tiles(prefix) {
                     let rows = queries.len();
                     let scores = &mut scores[..rows * padded(keys)];
                     let (q, k_t, v) = (q.rows(queries.clone()), k_t.columns(0..keys), v.rows(0..keys));
                     product(precision, Out::panels(scores, rows, keys), (q, Depth::Columns), k_t, pairs, Store::Set);
-                    let (seen, step) = shape.seen(&queries, keys);
-                    softmax(scores, &mut lse[queries.clone()], seen, step, scale);
+                    let seen = shape.seen(&queries, keys, prefix);
+                    softmax(scores, &mut lse[queries.clone()], seen, scale);
                     // SAFETY: one part at a time.
                     let result = unsafe { result.part(queries, 0..d) };
                     let p = Panels::new(scores, rows, keys);
@@ -201,8 +219,8 @@ pub fn forward(shape: Shape, y: &mut [f32], lse: &mut [f32], qkv: &[f32]) {
     });
 }
 
-/// The gradient of `qkv` // dqkv (B, T, 3C), dy and y (B, T, C), lse (B, H, T)
-pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f32], qkv: &[f32]) {
+/// The gradient of `qkv` // prefixes (B) or none, dqkv (B, T, 3C), dy and y (B, T, C), lse (B, H, T)
+pub fn backward(shape: Shape, prefixes: &[usize], dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f32], qkv: &[f32]) {
     let Shape { context: t, precision, .. } = shape;
     let (d, scale) = (shape.head_width(), shape.scale());
     let all = shape.buffer(qkv.len(), 3);
@@ -211,6 +229,7 @@ pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f3
     lse.par_chunks(t).enumerate().with_max_len(1).for_each(|(index, lse)| {
         let [head, turned, tile] = shape.lengths();
         let of = |part| shape.head(index, part);
+        let prefix = shape.prefix(prefixes, index);
         with_scratch(|scratch| {
             let ([heads, others, delta], pairs) = scratch.take([8 * head, 2 * (turned + tile), QUERIES]);
             let [q, k, v, dy_own, y_own, dq_own, dk_own, dv_own] = cut(heads, [head; 8]);
@@ -224,7 +243,7 @@ pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f3
             let [k_t, v_t] = [&*k_t, v_t].map(|x| Panels::new(x, d, t));
             let mut each_tile = |dq: Out<'_>, dk: Out<'_>, dv: Out<'_>| {
                 // The last tile first: it sees all keys, so it stores what the others add to.
-                for (queries, keys) in shape.tiles().rev() {
+                for (queries, keys) in shape.tiles(prefix).rev() {
                     let rows = queries.len();
                     let (p, ds) = (&mut p[..rows * padded(keys)], &mut ds[..rows * padded(keys)]);
                     let [q, dy, y] = [q, dy, y].map(|x| x.rows(queries.clone()));
@@ -233,8 +252,8 @@ pub fn backward(shape: Shape, dqkv: &mut [f32], dy: &[f32], y: &[f32], lse: &[f3
                     product(precision, Out::panels(ds, rows, keys), (dy, Depth::Columns), v_t, pairs, Store::Set);
                     let delta = &mut delta[..rows];
                     row_dots(delta, dy, y);
-                    let (seen, step) = shape.seen(&queries, keys);
-                    backward_of_softmax(p, ds, &lse[queries.clone()], delta, seen, step, scale);
+                    let seen = shape.seen(&queries, keys, prefix);
+                    backward_of_softmax(p, ds, &lse[queries.clone()], delta, seen, scale);
                     let [p, ds] = [&*p, ds].map(|x| Panels::new(x, rows, keys));
                     let store = if queries.end == t { Store::Set } else { Store::Add };
                     // SAFETY: of each result, one part at a time.

@@ -67,6 +67,8 @@ pub(super) struct Scratch {
     /// bf16: gradients of the outputs of down, up, proj and qkv, packed.
     packed: [Buffer<u32>; 4],
     sums: Buffer<f32>, // of each block (blocks, Sums::total)
+    /// Prefix lengths of the batch at work: (B), or none.
+    pub prefixes: Vec<usize>,
 }
 
 /// The shape of a layer on one batch.
@@ -234,7 +236,7 @@ impl Activations {
         ];
         self.queries(g, p, x, &ready[0], is_kept);
         let lse = self.lse.fit(g.rows * g.shape.heads);
-        attention::forward(g.shape, self.mixed.rows.fit(g.size(g.shape.width)), lse, &self.qkv);
+        attention::forward(g.shape, &s.prefixes, self.mixed.rows.fit(g.size(g.shape.width)), lse, &self.qkv);
         self.mix(g, p, x, &ready, biases, is_kept);
     }
 
@@ -416,7 +418,8 @@ impl Activations {
         let sums = g.sums();
         s.sums.fit(g.blocks() * sums.total());
         self.through_mlp(g, p, &ready, d, s);
-        attention::backward(g.shape, s.d_qkv.fit(g.size(3 * a)), &s.d_mixed, &self.mixed.rows, &self.lse, &self.qkv);
+        let d_qkv = s.d_qkv.fit(g.size(3 * a));
+        attention::backward(g.shape, &s.prefixes, d_qkv, &s.d_mixed, &self.mixed.rows, &self.lse, &self.qkv);
         self.through_queries(g, p, x, &ready[0], s);
         self.weights(g, grads, x, d, s, store);
         sums.store(grads, &s.sums, g.norm != Norm::None, store);

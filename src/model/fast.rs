@@ -10,7 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::block::{Activations, Geometry, Layer, Scratch, fit};
 use super::ends::{Backward, Input, Output};
 use super::layout::place;
-use super::{Engine, Parameter, UpdateRule, layout, parts};
+use super::{Engine, Parameter, UpdateRule, check_prefixes, layout, parts};
 use crate::config::ModelConfig;
 use crate::kernels::bf16::Kernel;
 use crate::kernels::buffer::Buffer;
@@ -115,6 +115,7 @@ impl Fast {
             batch.context,
             self.model.context
         );
+        check_prefixes(batch, &self.model)?;
         ensure!(path.layers() == self.model.layers, "layer path {path} for a model of {} layers", self.model.layers);
         if let Some(id) = batch.inputs.iter().find(|&&id| id as usize >= self.vocabulary) {
             bail!("token {id} is outside the vocabulary of {}", self.vocabulary);
@@ -155,6 +156,7 @@ impl Weights {
     /// Runs embedding and active layers, layer j of the path keeping its activations in slot j.
     fn forward(&self, g: Geometry, m: &ModelConfig, work: &mut Work, batch: &Batch, subnetwork: &Subnetwork) {
         let path = subnetwork.path();
+        work.scratch.prefixes.clone_from(&batch.prefixes);
         work.input.forward(g, m, &self.input, batch);
         if work.slots.len() < path.path_length() {
             work.slots.resize_with(path.path_length(), Activations::default);
@@ -177,6 +179,7 @@ impl Weights {
         batch: &Batch,
         subnetwork: &Subnetwork,
     ) -> (&'a [f32], &'a mut Output) {
+        work.scratch.prefixes.clone_from(&batch.prefixes);
         work.input.forward(g, m, &self.input, batch);
         if work.slots.len() < 2 {
             work.slots.resize_with(2, Activations::default);

@@ -18,10 +18,10 @@ pub use layout::shapes;
 
 pub use crate::optim::{Parameter, UpdateRule};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
 
-use crate::config::{EngineName, ModelConfig, Norm, Precision, RunConfig};
+use crate::config::{Architecture, EngineName, ModelConfig, Norm, Precision, RunConfig};
 use crate::objective::Batch;
 use crate::subnetwork::Subnetwork;
 
@@ -97,6 +97,20 @@ fn device(name: &str) -> Result<Device> {
         }
         _ => bail!("train.device: this program was built without {kind}; build it with --features {kind}, or use cpu"),
     }
+}
+
+/// Whether a batch's prefixes are its sequences' own, and the model one that can have them.
+fn check_prefixes(batch: &Batch, m: &ModelConfig) -> Result<()> {
+    if batch.prefixes.is_empty() {
+        return Ok(());
+    }
+    ensure!(m.architecture == Architecture::Decoder, "an encoder sees everything: its batches have no prefixes");
+    let (given, sequences) = (batch.prefixes.len(), batch.sequences);
+    ensure!(given == sequences, "a batch of {given} prefixes and {sequences} sequences");
+    if let Some(prefix) = batch.prefixes.iter().find(|&&p| p > batch.context) {
+        bail!("a prefix of {prefix} positions in a sequence of {}", batch.context);
+    }
+    Ok(())
 }
 
 /// Bytes that one active layer keeps between its forward and backward pass on `rows` = B*T positions.

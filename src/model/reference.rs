@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{D, DType, Device, Tensor, Var};
 
 use super::ends::head_gelu;
-use super::{Engine, Parameter, UpdateRule, layout, parts};
+use super::{Engine, Parameter, UpdateRule, check_prefixes, layout, parts};
 use crate::config::{Architecture, ModelConfig, Norm};
 use crate::kernels::gelu::Gelu;
 use crate::kernels::layer_norm::EPSILON;
@@ -76,7 +76,14 @@ impl Reference {
         Ok(y.broadcast_add(w.get(&format!("{name}.bias"))?)?)
     }
 
-    fn attention(&self, x: &Tensor, w: &Weights<'_>, name: &str, parts: Option<&Parts>) -> Result<Tensor> {
+    fn attention(
+        &self,
+        x: &Tensor,
+        w: &Weights<'_>,
+        name: &str,
+        parts: Option<&Parts>,
+        prefixes: &[usize],
+    ) -> Result<Tensor> {
         let (b, t, c) = x.dims3()?;
         let h = self.model.heads;
         let qkv = self.linear(x, w, &format!("{name}.attn.qkv"))?;
@@ -86,9 +93,14 @@ impl Reference {
         let (q, k, v) = (part(0)?, part(1)?, part(2)?);
         let scores = (q.matmul(&k.t()?.contiguous()?)? * (1.0 / ((c / h) as f64).sqrt()))?;
         let scores = if self.model.architecture == Architecture::Decoder {
-            let mask = (0..t * t).map(|i| if i % t > i / t { f32::NEG_INFINITY } else { 0.0 });
-            let mask = Tensor::from_iter(mask, &self.device)?.reshape((t, t))?.to_dtype(self.dtype)?;
-            scores.broadcast_add(&mask)?
+            // Position i sees the first i + 1, and at least the prefix. (B or 1, 1, T, T)
+            let prefixes = if prefixes.is_empty() { &[0] } else { prefixes };
+            let hidden = |prefix: usize, i: usize| i % t > i / t && i % t >= prefix;
+            let mask = prefixes
+                .iter()
+                .flat_map(|&prefix| (0..t * t).map(move |i| if hidden(prefix, i) { f32::NEG_INFINITY } else { 0.0 }));
+            let mask = Tensor::from_iter(mask, &self.device)?.reshape((prefixes.len(), 1, t, t))?;
+            scores.broadcast_add(&mask.to_dtype(self.dtype)?)?
         } else {
             scores
         };
@@ -135,6 +147,7 @@ impl Reference {
     /// Logits // (B*T, V)
     fn forward(&self, batch: &Batch, subnetwork: &Subnetwork, w: &Weights<'_>) -> Result<Tensor> {
         let m = &self.model;
+        check_prefixes(batch, m)?;
         let (b, t, c) = (batch.sequences, batch.context, m.width);
         let ids = Tensor::from_slice(&batch.inputs, b * t, &self.device)?;
         let tokens = w.get("wte.weight")?.index_select(&ids, 0)?.reshape((b, t, c))?;
@@ -144,7 +157,8 @@ impl Reference {
         }
         for (slot, layer) in subnetwork.path().active().enumerate() {
             let (name, factor, parts) = (format!("h.{layer}"), subnetwork.factor(slot), subnetwork.parts(slot));
-            x = self.around(&x, w, &format!("{name}.ln_1"), factor, |x| self.attention(x, w, &name, parts))?;
+            let attention = |x: &Tensor| self.attention(x, w, &name, parts, &batch.prefixes);
+            x = self.around(&x, w, &format!("{name}.ln_1"), factor, attention)?;
             x = self.around(&x, w, &format!("{name}.ln_2"), factor, |x| self.mlp(x, w, &name, parts))?;
         }
         if m.norm == Norm::Pre {

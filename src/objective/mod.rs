@@ -24,6 +24,8 @@ pub struct Batch {
     pub inputs: Vec<u32>,
     /// The token to be predicted at each position, or [`NO_TARGET`] // (B, T)
     pub targets: Vec<i32>,
+    /// How many leading positions of each sequence see one another, under a decoder's otherwise causal mask // (B), or none
+    pub prefixes: Vec<usize>,
 }
 
 impl Batch {
