@@ -36,7 +36,8 @@ pub fn cost(config: &RunConfig, vocabulary: usize, shapes: &[(String, Vec<usize>
     // Products per token: qkv 3CC, projection CC, MLP 2rCC, attention scores and mixing 2TC.
     let layer = c * c * (4.0 + 2.0 * m.mlp_ratio as f64) + 2.0 * t * c;
     let head = match m.architecture {
-        Architecture::Decoder => c * vocabulary as f64,
+        // Logits at the positions that predict something alone.
+        Architecture::Decoder => config.objective.predicted_share_of(m.context) * (c * vocabulary as f64),
         // Logits, and the dense layer before them, at masked positions alone.
         Architecture::Encoder => config.objective.mask_share * (c * vocabulary as f64 + c * c),
     };

@@ -99,12 +99,13 @@ pub fn plan(config: &RunConfig) -> Plan {
 
 /// The vocabulary the data would have; that of a `tokenizer.json` is only known once it is read.
 fn vocabulary(config: &RunConfig) -> usize {
-    match (config.data.source, config.data.tokenizer.as_str()) {
+    let own = match (config.data.source, config.data.tokenizer.as_str()) {
         (Source::Stories, _) => data::stories_vocabulary(),
         (Source::Puzzles, _) => data::puzzles_vocabulary(),
         (Source::Text, "bytes") => data::bytes_vocabulary(),
         (Source::Text, _) => config.data.vocabulary,
-    }
+    };
+    own + config.objective.special_tokens(config.model.context).len()
 }
 
 /// Gradients of active layers and of everything else, and what the forward pass keeps for the backward pass.

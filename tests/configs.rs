@@ -75,6 +75,14 @@ fn plans_count_parameters_and_flops_as_closed_forms_do() {
     // bert-base has BERT's size but for its second segment: 110 M with 30522 tokens, 512 positions.
     let bert = plan_parameters("bert-base");
     assert!((bert as f64 / 109.5e6 - 1.0).abs() < 0.01, "{bert}");
+    // ul2-small is gpt-small with 20 tokens more: X (3, .5) hides 16 spans in 128 positions, so 17 sentinels, and 3 modes.
+    assert_eq!(plan_parameters("ul2-small") as f64, plan.parameters as f64 + 20.0 * c);
+    // Predicted positions, by hand: 17 + 6 + 1, 18 + 2 + 1, 32 (a quarter of 128), 48 + 16 + 1, 56 + 7 + 1, 19 + 1 + 1,
+    // 62 + 1 + 1, each in a seventh of the sequences of 128.
+    let predicted = f64::from(24 + 21 + 32 + 65 + 64 + 21 + 64) / 7.0 / 128.0;
+    let full = 2048.0 * (6.0 * (12.0 * 12.0 * c * c + predicted * 4116.0 * c) + 12.0 * 12.0 * 128.0 * c);
+    let ul2 = raptr_tui::plan::plan(&shipped("ul2-small"));
+    assert!((ul2.stages[3].step_flops / full - 1.0).abs() < 1e-9, "{} {full}", ul2.stages[3].step_flops);
     let ul2 = plan_parameters("ul2-1.6b");
     assert!((1.5e9..1.7e9).contains(&(ul2 as f64)), "{ul2}");
 }

@@ -355,6 +355,23 @@ fn what_a_prefix_sees_is_the_prefix_and_others_what_stands_before_them() {
 }
 
 #[test]
+fn positions_left_empty_behind_a_sequence_influence_nothing() {
+    let m =
+        ModelConfig { layers: 2, width: 48, heads: 3, context: 70, ..model(Architecture::Decoder, Norm::Pre, true) };
+    let run = |empty: u32| {
+        let mut batch = Batch { prefixes: vec![9, 40], ..batch(1, m.architecture, 2, 70) };
+        for row in [0, 70] {
+            batch.inputs[row + 68..row + 70].fill(empty);
+            batch.targets[row + 68..row + 70].fill(NO_TARGET);
+        }
+        let mut fast = engines(&m, 2).0;
+        let loss = fast.gradient(&[batch], &LayerPath::full(2).into()).unwrap();
+        (loss, fast.gradients().unwrap())
+    };
+    assert_eq!(run(1), run(2));
+}
+
+#[test]
 fn prefixes_of_nothing_change_no_bit() {
     let m =
         ModelConfig { layers: 2, width: 48, heads: 3, context: 70, ..model(Architecture::Decoder, Norm::Pre, true) };
@@ -459,7 +476,7 @@ fn bad_batches_are_refused() {
     let m = model(Architecture::Encoder, Norm::Pre, true);
     let bad = Batch { prefixes: vec![3, 3], ..good };
     for engine in [&mut engines(&m, 1).0 as &mut dyn Engine, &mut engines(&m, 1).1] {
-        assert!(engine.gradient(std::slice::from_ref(&bad), path).unwrap_err().to_string().contains("encoder"));
+        assert!(engine.gradient(std::slice::from_ref(&bad), &path.into()).unwrap_err().to_string().contains("encoder"));
     }
 }
 

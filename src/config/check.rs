@@ -30,6 +30,7 @@ pub fn check(config: &RunConfig) -> Vec<Problem> {
     let mut found = Found::default();
     check_model(config, &mut found);
     check_data(config, &mut found);
+    check_objective(config, &mut found);
     check_training(config, &mut found);
     if found.0.is_empty() {
         check_stages(config, &mut found);
@@ -100,9 +101,12 @@ fn check_data(config: &RunConfig, found: &mut Found) {
     if d.tokenizer.is_empty() {
         found.add("data.tokenizer", "must be bytes, bpe, wordpiece or the name of a tokenizer.json");
     }
+}
+
+fn check_objective(config: &RunConfig, found: &mut Found) {
     let o = &config.objective;
     let fits = match o.name.as_str() {
-        "causal" => Some(Architecture::Decoder),
+        "causal" | "prefix" | "span" | "ul2" => Some(Architecture::Decoder),
         "mlm" => Some(Architecture::Encoder),
         // An unknown name is the objective table's to report, where the data is opened.
         _ => None,
@@ -110,8 +114,37 @@ fn check_data(config: &RunConfig, found: &mut Found) {
     if fits.is_some_and(|a| a != config.model.architecture) {
         found.add("objective.name", format!("`{}` needs the other model.architecture", o.name));
     }
+    let before = found.0.len();
     if !(o.mask_share > 0.0 && o.mask_share < 1.0) {
         found.add("objective.mask_share", format!("must lie between 0 and 1, both excluded, not {}", o.mask_share));
+    }
+    found.within("objective.mean_span", o.mean_span, 1.0, 65536.0);
+    if !(o.predicted_share > 0.0 && o.predicted_share <= 0.5) {
+        let share = o.predicted_share;
+        found.add("objective.predicted_share", format!("must lie above 0 and at most at 0.5, not {share}"));
+    }
+    let sum: f64 = o.mixture.iter().sum();
+    if !(o.mixture.iter().all(|&weight| weight >= 0.0) && sum > 0.0 && sum.is_finite()) {
+        found.add("objective.mixture", "must be seven weights of 0 or more, not all 0");
+    }
+    // The counts below need sane numbers.
+    let context = config.model.context;
+    if found.0.len() > before || !(2..=1 << 17).contains(&context) {
+        return;
+    }
+    if let Some((key, message)) = o.denoisers().iter().find_map(|(_, d)| d.problem(context)) {
+        found.add(key, message);
+    } else if o.name == "span"
+        && let Some(hidden) = o.denoisers().iter().find_map(|(_, d)| Some(d.counts(d.text(context)?).0))
+        && o.mean_span > hidden as f64
+    {
+        found.add(
+            "objective.mean_span",
+            format!(
+                "must be at most {hidden}, the tokens hidden of a sequence, not {}; lower it, or raise model.context",
+                o.mean_span
+            ),
+        );
     }
 }
 
@@ -294,6 +327,35 @@ mod tests {
         assert_eq!(keys(|c| c.method.name = "drop".into()), ["method.name"]);
         assert_eq!(keys(|c| c.method.fixed = vec![13]), ["method.fixed"]);
         assert_eq!(keys(|c| c.objective.name = "mlm".into()), ["objective.name"]);
+        for name in ["prefix", "span", "ul2"] {
+            assert!(keys(|c| c.objective.name = name.into()).is_empty());
+            let in_an_encoder = |c: &mut RunConfig| {
+                c.objective.name = name.into();
+                c.model.architecture = Architecture::Encoder;
+            };
+            assert_eq!(keys(in_an_encoder), ["objective.name"]);
+        }
+        assert_eq!(keys(|c| c.objective.mean_span = 0.5), ["objective.mean_span"]);
+        assert_eq!(keys(|c| c.objective.predicted_share = 0.6), ["objective.predicted_share"]);
+        assert_eq!(keys(|c| c.objective.mixture = [0.0; 7]), ["objective.mixture"]);
+        assert_eq!(keys(|c| c.objective.mixture[3] = f64::NAN), ["objective.mixture"]);
+    }
+
+    #[test]
+    fn spans_that_do_not_fit_are_refused() {
+        let with = |name: &str, context: usize, change: &dyn Fn(&mut RunConfig)| {
+            keys(|c| {
+                c.objective.name = name.into();
+                c.model.context = context;
+                change(c);
+            })
+        };
+        assert_eq!(with("ul2", 4, &|_| ()), ["model.context"]);
+        assert!(with("ul2", 5, &|_| ()).is_empty() && with("prefix", 2, &|_| ()).is_empty());
+        // Of 64 positions about 9 are hidden.
+        assert_eq!(with("span", 64, &|c| c.objective.mean_span = 20.0), ["objective.mean_span"]);
+        let dense = |c: &mut RunConfig| (c.objective.mean_span, c.objective.mask_share) = (1.0, 0.9);
+        assert_eq!(with("span", 64, &dense), ["objective.mask_share"]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The config of a run: every key, its default and its meaning as a type.
 //!
-//! Owns the values. `load` reads them from a file and `--set`, `check` says what is wrong with them, `shipped` lists the
+//! Owns the values. `denoiser` counts what an objective hides, `load` reads them from a file and `--set`, `check` says what is wrong with them, `shipped` lists the
 //! ones in `configs/`. `configs/annotated.toml` explains each key to its user; a test keeps it complete. Never touches
 //! data, a model or a terminal.
 
 pub mod check;
+pub mod denoiser;
 pub mod load;
 pub mod shipped;
 
@@ -171,15 +172,21 @@ impl Default for DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectiveConfig {
-    /// `causal` or `mlm`.
+    /// `causal`, `prefix`, `span`, `ul2` or `mlm`.
     pub name: String,
-    /// Share of tokens that `mlm` predicts.
+    /// Share of tokens that `mlm` predicts and `span` hides.
     pub mask_share: f64,
+    /// Mean length of a span that `span` hides, in tokens.
+    pub mean_span: f64,
+    /// Share of a sequence that `prefix` and `ul2`'s S-denoiser predict, on average.
+    pub predicted_share: f64,
+    /// Weights of `ul2`'s denoisers (mean span, share): R (3, .15), R (8, .15), S, X (3, .5), X (8, .5), X (64, .15), X (64, .5).
+    pub mixture: [f64; 7],
 }
 
 impl Default for ObjectiveConfig {
     fn default() -> Self {
-        Self { name: "causal".to_owned(), mask_share: 0.15 }
+        Self { name: "causal".to_owned(), mask_share: 0.15, mean_span: 3.0, predicted_share: 0.25, mixture: [1.0; 7] }
     }
 }
 

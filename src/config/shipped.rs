@@ -7,6 +7,7 @@ pub static SHIPPED: &[(&str, &str)] = &[
     ("quickstart", include_str!("../../configs/quickstart.toml")),
     ("stacking", include_str!("../../configs/stacking.toml")),
     ("gpt-small", include_str!("../../configs/gpt-small.toml")),
+    ("ul2-small", include_str!("../../configs/ul2-small.toml")),
     ("bert-small", include_str!("../../configs/bert-small.toml")),
     ("bert-base", include_str!("../../configs/bert-base.toml")),
     ("ul2-1.6b", include_str!("../../configs/ul2-1.6b.toml")),

@@ -20,7 +20,7 @@ use crate::config::{DataConfig, RunConfig, Source};
 use crate::rng::Rng;
 
 /// The tokens a model must know about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {
     /// Number of tokens, V; ids are `0..size`.
     pub size: usize,
@@ -28,6 +28,8 @@ pub struct Vocabulary {
     pub mask: Option<u32>,
     /// Tokens that are never hidden nor drawn as a random replacement (markers, padding).
     pub special: Vec<u32>,
+    /// Of these, the ones that the objective asked for (`ObjectiveConfig::special_tokens`), in its order.
+    pub added: Vec<u32>,
 }
 
 /// Which part of the text.
@@ -122,6 +124,16 @@ impl std::fmt::Display for DataError {
 
 impl std::error::Error for DataError {}
 
+impl Vocabulary {
+    /// With `count` tokens more, behind all others.
+    pub(crate) fn extended(mut self, count: usize) -> Self {
+        self.added = (self.size..self.size + count).map(|id| id as u32).collect();
+        self.special.extend(&self.added);
+        self.size += count;
+        self
+    }
+}
+
 /// Tells of progress.
 fn report(on_progress: OnProgress<'_>, progress: Progress<'_>) -> Result<()> {
     match on_progress(progress) {
@@ -135,9 +147,10 @@ fn report(on_progress: OnProgress<'_>, progress: Progress<'_>) -> Result<()> {
 /// # Errors
 /// [`DataError`] for text that can't be read, [`Interrupted`] if `on_progress` says so.
 pub fn open(config: &RunConfig, on_progress: OnProgress<'_>) -> Result<Box<dyn Corpus>> {
+    let special = config.objective.special_tokens(config.model.context);
     Ok(match config.data.source {
-        Source::Stories => Box::new(stories::Stories::new()),
-        Source::Puzzles => Box::new(puzzles::Puzzles::new(&config.data)),
+        Source::Stories => Box::new(stories::Stories::new().with_special_tokens(special)),
+        Source::Puzzles => Box::new(puzzles::Puzzles::new(&config.data).with_special_tokens(special)),
         Source::Text => Box::new(text::Text::open(config, on_progress)?),
     })
 }

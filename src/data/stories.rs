@@ -16,6 +16,8 @@ type Memory = [u32; MEMORIES.len()];
 pub struct Stories {
     grammar: Grammar,
     vocabulary: Vocabulary,
+    /// Names of the tokens behind the words.
+    special: Vec<String>,
 }
 
 /// One way in which a prefix may have come about.
@@ -38,8 +40,13 @@ impl Stories {
     /// The corpus; it needs nothing.
     pub fn new() -> Self {
         let grammar = Grammar::new();
-        let vocabulary = Vocabulary { size: grammar.words.len(), mask: Some(1), special: vec![0, 1] };
-        Self { grammar, vocabulary }
+        let vocabulary = Vocabulary { size: grammar.words.len(), mask: Some(1), special: vec![0, 1], added: vec![] };
+        Self { grammar, vocabulary, special: Vec::new() }
+    }
+
+    /// The same with more tokens, which no story holds.
+    pub fn with_special_tokens(self, special: Vec<String>) -> Self {
+        Self { vocabulary: self.vocabulary.extended(special.len()), special, ..self }
     }
 
     /// Entropy of the text in nats per token, in closed form.
@@ -123,7 +130,7 @@ pub(super) fn pick(rng: &mut Rng, weights: impl Iterator<Item = f64>) -> usize {
 
 impl Corpus for Stories {
     fn about(&self) -> String {
-        format!("built-in stories, {} words, {:.3} nats per word", self.vocabulary.size, self.entropy_per_token())
+        format!("built-in stories, {} words, {:.3} nats per word", self.grammar.words.len(), self.entropy_per_token())
     }
 
     fn vocabulary(&self) -> &Vocabulary {
@@ -180,7 +187,7 @@ impl Corpus for Stories {
         let mut text = String::new();
         let mut is_first = true;
         for &token in tokens {
-            let word = self.grammar.words.get(token as usize).map_or("?", String::as_str);
+            let word = self.grammar.words.iter().chain(&self.special).nth(token as usize).map_or("?", String::as_str);
             if token == 0 {
                 text.push('\n');
                 continue;
@@ -200,7 +207,7 @@ impl Corpus for Stories {
     }
 
     fn tokenizer_json(&self) -> Option<String> {
-        super::tokenizer::word_level(&self.grammar.words).ok()
+        super::tokenizer::word_level(&self.grammar.words, &self.special).ok()
     }
 }
 

@@ -91,7 +91,7 @@ impl Text {
         let cache = cache_dir(&config.data.cache)?;
         fs::create_dir_all(&cache).with_context(|| format!("making the token cache {}", cache.display()))?;
         let content = content_key(&plan, progress)?;
-        let tokenizer = open_tokenizer(config, &plan, &cache, &content, progress)?;
+        let mut tokenizer = open_tokenizer(config, &plan, &cache, &content, progress)?;
         let json = tokenizer.to_json().unwrap_or_else(|| "bytes".to_owned());
         let key = key_of(&[&content, &json, &format!("{} {}", plan.share, plan.document)]);
         let file = |split: &str| cache.join(format!("{key}.{split}.tokens"));
@@ -104,7 +104,8 @@ impl Text {
                 opened().with_context(|| format!("the token files {key} in {} can't be read back", cache.display()))?
             }
         };
-        let vocabulary = tokenizer.vocabulary();
+        // Behind the text's own tokens, so that the token files serve every objective.
+        let vocabulary = tokenizer.add_special_tokens(&config.objective.special_tokens(config.model.context))?;
         let needed = config.model.context + 1;
         for (name, tokens, remedy) in [
             ("training", &train, "give more text with data.path"),

@@ -154,7 +154,9 @@ impl TextTokenizer {
     /// Its tokens.
     pub fn vocabulary(&self) -> Vocabulary {
         match self {
-            Self::Bytes => Vocabulary { size: BYTES_VOCABULARY, mask: Some(257), special: vec![256, 257] },
+            Self::Bytes => {
+                Vocabulary { size: BYTES_VOCABULARY, mask: Some(257), special: vec![256, 257], added: vec![] }
+            }
             Self::Trained(t) => {
                 let added = t.get_added_tokens_decoder();
                 let mut special: Vec<u32> =
@@ -163,9 +165,35 @@ impl TextTokenizer {
                 let mask = ["[MASK]", "<mask>"].iter().find_map(|name| t.token_to_id(name));
                 // Ids may have gaps: the size is the highest id + 1.
                 let highest = t.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
-                Vocabulary { size: highest, mask, special }
+                Vocabulary { size: highest, mask, special, added: vec![] }
             }
         }
+    }
+
+    /// Makes sure that there are tokens of these names: those that aren't there yet are numbered behind all others.
+    ///
+    /// # Errors
+    /// [`DataError`] if the numbers behind are taken, as they may be in a tokenizer whose numbers have gaps.
+    pub fn add_special_tokens(&mut self, names: &[String]) -> Result<Vocabulary> {
+        let before = self.vocabulary();
+        let Self::Trained(t) = self else {
+            return Ok(before.extended(names.len()));
+        };
+        if names.is_empty() {
+            return Ok(before);
+        }
+        let known: Vec<Option<u32>> = names.iter().map(|name| t.token_to_id(name)).collect();
+        t.add_special_tokens(names.iter().map(|name| AddedToken::from(name.clone(), true))).map_err(own)?;
+        let mut added = Vec::with_capacity(names.len());
+        for (name, known) in names.iter().zip(known) {
+            let id = t.token_to_id(name).filter(|&id| known == Some(id) || id as usize >= before.size);
+            added.push(id.ok_or_else(|| {
+                DataError::new(format!(
+                    "data.tokenizer: its numbers have gaps, so that {name} can't be put behind them"
+                ))
+            })?);
+        }
+        Ok(Vocabulary { added, ..self.vocabulary() })
     }
 
     /// The token that stands between two documents, if there is one.
@@ -215,15 +243,18 @@ fn words(pre_tokenizer: &dyn PreTokenizer, text: NormalizedString) -> tokenizers
     Ok(splits.into_iter().map(|(word, _, _)| word.to_owned()).collect())
 }
 
-/// A `tokenizer.json` for words in order of their numbers.
+/// A `tokenizer.json` for words in order of their numbers, and special tokens behind them.
 ///
 /// # Errors
 /// If the crate fails.
-pub fn word_level(words: &[String]) -> Result<String> {
+pub fn word_level(words: &[String], special: &[String]) -> Result<String> {
     let vocabulary = words.iter().cloned().zip(0u32..).collect();
     let model = WordLevel::builder().vocab(vocabulary).unk_token("[mask]".to_owned()).build().map_err(own)?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(WhitespaceSplit));
+    if !special.is_empty() {
+        tokenizer.add_special_tokens(special.iter().map(|s| AddedToken::from(s.clone(), true))).map_err(own)?;
+    }
     tokenizer.to_string(true).map_err(own)
 }
 
@@ -260,6 +291,43 @@ mod tests {
                 assert_eq!(one, train(&texts(), 300).unwrap().to_json());
             }
         }
+    }
+
+    #[test]
+    fn special_tokens_come_behind_all_others_and_into_the_file() {
+        let names = ["<extra_id_0>", "<extra_id_1>", "[R]"].map(str::to_owned);
+        let text = "the fox jumps";
+        for mut tokenizer in [
+            TextTokenizer::train_bpe(&texts(), 400).unwrap(),
+            TextTokenizer::train_wordpiece(&texts(), 120).unwrap(),
+            TextTokenizer::Bytes,
+        ] {
+            let (before, ids) = (tokenizer.vocabulary(), tokenizer.encode(text).unwrap());
+            let after = tokenizer.add_special_tokens(&names).unwrap();
+            let size = before.size as u32;
+            assert_eq!((after.size, &after.added), (before.size + 3, &vec![size, size + 1, size + 2]));
+            assert_eq!(after.special, [before.special, after.added.clone()].concat());
+            assert_eq!((after.mask, tokenizer.encode(text).unwrap()), (before.mask, ids));
+            let Some(json) = tokenizer.to_json() else { continue };
+            // As the export's users will load it: special tokens with these numbers, cut out of any text.
+            let mut again = TextTokenizer::from_json(json.as_bytes()).unwrap();
+            assert_eq!(again.encode("the[R]<extra_id_1>").unwrap()[1..], [size + 2, size + 1]);
+            let listed: serde_json::Value = serde_json::from_str(&json).unwrap();
+            let last = listed["added_tokens"].as_array().unwrap().last().unwrap();
+            assert_eq!((last["content"].as_str(), last["special"].as_bool()), (Some("[R]"), Some(true)));
+            // Tokens that are there already keep their numbers.
+            let names = ["[R]", "[S]"].map(str::to_owned);
+            assert_eq!(again.add_special_tokens(&names).unwrap().added, [size + 2, size + 3]);
+        }
+    }
+
+    #[test]
+    fn words_and_special_tokens_have_their_numbers_in_the_file() {
+        let own = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        let json = word_level(&own(&["<end>", "[mask]", "fox"]), &own(&["<extra_id_0>", "[S]"])).unwrap();
+        let read = TextTokenizer::from_json(json.as_bytes()).unwrap();
+        assert_eq!(read.encode("fox <extra_id_0> fox [S]").unwrap(), [2, 3, 2, 4]);
+        assert_eq!(read.vocabulary().special, [3, 4]);
     }
 
     #[test]

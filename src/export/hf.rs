@@ -1,5 +1,8 @@
 //! A run as a Hugging Face model folder that `transformers` loads, with equal logits.
 //!
+//! A decoder trained with prefixes is a `GPT2LMHeadModel` too, by weights and shape; that its prefixes want to be seen from
+//! both sides is told, and noted in `config.json`, as the class sees every token from one side unless it is given a mask.
+//!
 //! A decoder with pre-norm becomes `GPT2LMHeadModel`, an encoder with post-norm `BertForMaskedLM`, one with pre-norm
 //! `RobertaPreLayerNormForMaskedLM`. Writes `config.json`, `model.safetensors`, the tokenizer, and
 //! `reference_logits.json`: our logits of a few sequences, for `tests/hf_check.py` to compare.
@@ -68,6 +71,16 @@ impl Padding {
     }
 }
 
+/// What must be known of a decoder that was trained with prefixes.
+const PREFIX_NOTE: &str = "it was trained with prefixes that see themselves whole, which is not GPT-2's own mask: give the class a 4-D \
+     attention_mask (batch, 1, T, T) in which the prompt's positions see one another; without one its logits are those of \
+     our causal mask, and worse than it can do\n";
+
+/// Whether sequences have prefixes under the run's objective.
+fn has_prefixes(config: &RunConfig) -> bool {
+    !config.objective.denoisers().is_empty()
+}
+
 fn class_of(m: &ModelConfig) -> Result<Class> {
     match (m.architecture, m.norm, m.residual) {
         (Architecture::Decoder, Norm::Pre, true) => Ok(Class::Gpt2),
@@ -117,7 +130,11 @@ pub fn write(run_dir: &Path, config: &RunConfig, out: &Path) -> Result<String> {
     write("config.json", &serde_json::to_vec_pretty(&config_json(class, padding, config, vocabulary))?)?;
     let mask = marked.iter().find(|m| m.0 == "mask_token").map(|m| m.2 as u32);
     write("reference_logits.json", &serde_json::to_vec(&reference(config, vocabulary, padding, mask, ordered)?)?)?;
-    Ok(format!("{} of {} is now a {class:?} model in {}\n", found.file, run_dir.display(), out.display()))
+    let mut told = format!("{} of {} is now a {class:?} model in {}\n", found.file, run_dir.display(), out.display());
+    if has_prefixes(config) {
+        told.push_str(PREFIX_NOTE);
+    }
+    Ok(told)
 }
 
 /// The config of the model that a run has come to: of a model that has yet to grow, the layers that exist.
@@ -214,6 +231,9 @@ fn config_json(class: Class, padding: Padding, config: &RunConfig, vocabulary: u
     };
     if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
         value.extend(more);
+        if has_prefixes(config) {
+            value.insert("prefix_attention".to_owned(), json!(true));
+        }
     }
     value
 }

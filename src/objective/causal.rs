@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn targets_are_the_inputs_shifted_by_one() {
-        let vocabulary = Vocabulary { size: 10, mask: None, special: vec![] };
+        let vocabulary = Vocabulary { size: 10, mask: None, special: vec![], added: vec![] };
         let mut batch = Batch::default();
         let mut rng = keyed(0, Purpose::Mask, 0, 0);
         Causal.example(&[5, 6, 7, 8], &vocabulary, &ObjectiveConfig::default(), &mut rng, &mut batch);

@@ -91,7 +91,7 @@ mod tests {
     const SEQUENCE: [u32; 20] = [0, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 1];
 
     fn vocabulary() -> Vocabulary {
-        Vocabulary { size: 1000, mask: Some(2), special: vec![0, 1, 2] }
+        Vocabulary { size: 1000, mask: Some(2), special: vec![0, 1, 2], added: vec![] }
     }
 
     fn example(index: u64, share: f64) -> Batch {

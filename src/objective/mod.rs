@@ -4,7 +4,11 @@
 //! in [`OBJECTIVES`]. Never touches tensors: a batch is plain host memory.
 
 mod causal;
+mod denoise;
 mod mlm;
+mod prefix;
+mod span;
+mod ul2;
 
 use crate::config::{Architecture, ObjectiveConfig, RunConfig};
 use crate::data::{Corpus, Split, Vocabulary};
@@ -46,10 +50,11 @@ pub trait Objective: Sync {
     /// The architecture it needs.
     fn architecture(&self) -> Architecture;
 
-    /// Tokens of text that one sequence of `context` positions takes.
+    /// Tokens of text that one sequence of `context` positions takes at most.
     fn sequence_length(&self, context: usize) -> usize;
 
-    /// Whether position i is predicted from those before it alone, so that the text's own surprisal bounds the loss.
+    /// Whether a sequence's inputs and its last target are the text, each target the token behind its position and predicted
+    /// from those before it alone: then the text's own surprisal bounds the loss.
     fn is_causal(&self) -> bool;
 
     /// Whether this vocabulary will do.
@@ -58,7 +63,7 @@ pub trait Objective: Sync {
     /// One sentence saying what is wrong with it.
     fn check(&self, vocabulary: &Vocabulary) -> Result<(), String>;
 
-    /// Appends one sequence's inputs and targets (`context` of each) to the batch's.
+    /// Appends one sequence's inputs and targets (`context` of each) to the batch's, and its prefix if it has one.
     fn example(
         &self,
         sequence: &[u32],
@@ -70,7 +75,7 @@ pub trait Objective: Sync {
 }
 
 /// Every objective.
-pub static OBJECTIVES: &[&dyn Objective] = &[&causal::Causal, &mlm::Mlm];
+pub static OBJECTIVES: &[&dyn Objective] = &[&causal::Causal, &prefix::Prefix, &span::Span, &ul2::Ul2, &mlm::Mlm];
 
 /// The objective of that name.
 ///
@@ -126,22 +131,27 @@ fn batch(
     batch
 }
 
-/// The loss of a perfect model on the fixed evaluation batches, where the text's probabilities are known: the mean
-/// surprisal of the predicted tokens given those before them.
+/// The loss of a perfect model on the fixed evaluation batches, where the text's probabilities are known: the surprisal
+/// of the predicted tokens given those before them, as a mean over batches of each one's mean, as losses are.
 pub fn floor(corpus: &dyn Corpus, objective: &dyn Objective, config: &RunConfig) -> Option<f32> {
     if !objective.is_causal() {
         return None;
     }
-    let mut sequence = vec![0; objective.sequence_length(config.model.context)];
-    let (mut sum, mut count) = (0.0, 0u64);
-    for index in 0..(config.evaluation.batches * config.train.batch) as u64 {
-        corpus.sequence(Split::Validation, &mut keyed(config.seed, Purpose::EvaluationBatch, 0, index), &mut sequence);
-        // The first token has nothing before it: it is never predicted.
-        let surprisal = corpus.surprisal(&sequence)?;
-        sum += surprisal[1..].iter().map(|&s| f64::from(s)).sum::<f64>();
-        count += surprisal.len() as u64 - 1;
+    let context = config.model.context;
+    let mut sum = 0.0;
+    for index in 0..config.evaluation.batches as u64 {
+        let batch = evaluation_batch(corpus, objective, config, index);
+        let mut nats = 0.0;
+        for (inputs, targets) in batch.inputs.chunks(context).zip(batch.targets.chunks(context)) {
+            let last = targets.last().filter(|&&t| t != NO_TARGET)?;
+            let surprisal = corpus.surprisal(&[inputs, &[*last as u32]].concat())?;
+            // Position i predicts token i + 1.
+            let predicted = targets.iter().zip(&surprisal[1..]).filter(|(target, _)| **target != NO_TARGET);
+            nats += predicted.map(|(_, &s)| f64::from(s)).sum::<f64>();
+        }
+        sum += nats / batch.predicted() as f64;
     }
-    Some((sum / count as f64) as f32)
+    Some((sum / config.evaluation.batches as f64) as f32)
 }
 
 #[cfg(test)]
@@ -194,7 +204,61 @@ mod tests {
     }
 
     #[test]
+    fn the_floor_of_a_prefix_is_that_of_its_predicted_end() {
+        let corpus = stories();
+        let mut config = RunConfig::default();
+        config.objective.name = "prefix".to_owned();
+        (config.evaluation.batches, config.train.batch) = (2, 3);
+        let prefix = find("prefix").unwrap();
+        let mut means = Vec::new();
+        for index in 0..2 {
+            let batch = evaluation_batch(corpus.as_ref(), prefix, &config, index);
+            let mut of_batch = Vec::new();
+            for row in 0..3 {
+                // The text that this row was made from: 65 words, of which those behind the prefix are predicted.
+                let mut text = vec![0; 65];
+                let mut rng = keyed(0, Purpose::EvaluationBatch, 0, index * 3 + row);
+                corpus.sequence(Split::Validation, &mut rng, &mut text);
+                of_batch.extend(corpus.surprisal(&text).unwrap().split_off(batch.prefixes[row as usize]));
+            }
+            assert_eq!(of_batch.len(), batch.predicted());
+            means.push(of_batch.iter().sum::<f32>() / of_batch.len() as f32);
+        }
+        let got = floor(corpus.as_ref(), prefix, &config).unwrap();
+        assert!((got - (means[0] + means[1]) / 2.0).abs() < 1e-5, "{got} {means:?}");
+    }
+
+    #[test]
+    fn every_objective_is_drawn_anew_from_seed_step_and_row() {
+        for objective in OBJECTIVES {
+            let mut config = RunConfig::default();
+            config.objective.name = objective.name().to_owned();
+            config.model.architecture = objective.architecture();
+            let corpus = data::open(&config, &mut |_| ControlFlow::Continue(())).unwrap();
+            objective.check(corpus.vocabulary()).unwrap();
+            let draw =
+                |config: &RunConfig, step, micro| training_batch(corpus.as_ref(), *objective, config, step, micro);
+            let one = draw(&config, 7, 1);
+            assert_eq!(one, draw(&config, 7, 1));
+            assert!(one.predicted() > 0 && one.inputs.len() == 16 * 64 && one.targets.len() == 16 * 64);
+            assert!(one.inputs.iter().all(|&id| (id as usize) < corpus.vocabulary().size));
+            for other in
+                [draw(&config, 8, 1), draw(&config, 7, 0), draw(&RunConfig { seed: 1, ..config.clone() }, 7, 1)]
+            {
+                assert!(one.inputs != other.inputs && one.targets != other.targets, "{}", objective.name());
+            }
+            config.train.batch = 32;
+            let (whole, first) = (draw(&config, 7, 0), {
+                config.train.batch = 16;
+                draw(&config, 7, 0)
+            });
+            assert_eq!(whole.inputs, [first.inputs, one.inputs].concat(), "rows don't depend on micro-batches");
+            assert_eq!(whole.prefixes, [first.prefixes, one.prefixes].concat());
+        }
+    }
+
+    #[test]
     fn an_unknown_objective_is_told_the_known_ones() {
-        assert!(find("next").err().unwrap().contains("causal, mlm"));
+        assert!(find("next").err().unwrap().contains("causal, prefix, span, ul2, mlm"));
     }
 }

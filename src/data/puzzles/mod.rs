@@ -56,6 +56,8 @@ static KINDS: &[Kind] = &[
 pub struct Puzzles {
     words: Vec<String>,
     vocabulary: Vocabulary,
+    /// Names of the tokens behind the words.
+    special: Vec<String>,
     /// Kinds that are told, with their limits.
     kinds: Vec<(&'static Kind, usize)>,
 }
@@ -108,10 +110,19 @@ impl Puzzles {
     /// The corpus whose kinds of documents have these limits.
     pub fn new(config: &DataConfig) -> Self {
         let words = words::all();
-        let vocabulary =
-            Vocabulary { size: words.len(), mask: Some(words::MASK), special: vec![words::END, words::MASK] };
+        let vocabulary = Vocabulary {
+            size: words.len(),
+            mask: Some(words::MASK),
+            special: vec![words::END, words::MASK],
+            added: vec![],
+        };
         let kinds = KINDS.iter().map(|kind| (kind, (kind.limit)(config))).filter(|(_, limit)| *limit > 0).collect();
-        Self { words, vocabulary, kinds }
+        Self { words, vocabulary, kinds, special: Vec::new() }
+    }
+
+    /// The same with more tokens, which no document holds.
+    pub fn with_special_tokens(self, special: Vec<String>) -> Self {
+        Self { vocabulary: self.vocabulary.extended(special.len()), special, ..self }
     }
 
     fn reader(&self) -> Reader<'_> {
@@ -127,7 +138,7 @@ impl Puzzles {
 
 impl Corpus for Puzzles {
     fn about(&self) -> String {
-        format!("built-in puzzles ({}), {} words", self.limits(), self.vocabulary.size)
+        format!("built-in puzzles ({}), {} words", self.limits(), self.words.len())
     }
 
     fn vocabulary(&self) -> &Vocabulary {
@@ -183,14 +194,15 @@ impl Corpus for Puzzles {
     }
 
     fn decode(&self, tokens: &[u32]) -> String {
-        let word = |&token: &u32| self.words.get(token as usize).map_or("?", String::as_str);
+        let word =
+            |&token: &u32| self.words.iter().chain(&self.special).nth(token as usize).map_or("?", String::as_str);
         let documents: Vec<String> =
             tokens.split(|&t| t == words::END).map(|d| d.iter().map(word).collect::<Vec<_>>().join(" ")).collect();
         documents.join("\n")
     }
 
     fn tokenizer_json(&self) -> Option<String> {
-        super::tokenizer::word_level(&self.words).ok()
+        super::tokenizer::word_level(&self.words, &self.special).ok()
     }
 }
 
