@@ -17,7 +17,8 @@
 //!
 //! Modules, each using only those before it:
 //!
-//! * core, plain values: [`layer_path`], [`subnetwork`], [`rng`], [`schedule`], [`method`], [`config`], [`event`], [`learning_rate`], [`cost`]
+//! * core, plain values: [`layer_path`], [`subnetwork`], [`rng`], [`theory`], [`schedule`], [`method`], [`config`],
+//!   [`event`], [`learning_rate`], [`cost`]
 //! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`trainer`]
 //! * shell, with files, threads and the clock: [`recording`], [`run_dir`], [`session`], [`signals`], [`rerun`], [`plan`],
 //!   [`export`], [`headless`]
@@ -53,6 +54,7 @@ pub mod schedule;
 pub mod session;
 pub mod signals;
 pub mod subnetwork;
+pub mod theory;
 pub mod trainer;
 pub mod tui;
 pub mod verbs;

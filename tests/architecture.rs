@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ORDER: &[&[&str]] = &[
     &["layer_path", "rng"],
     &["subnetwork"],
-    &["schedule"],
+    &["schedule", "theory"],
     &["method"],
     &["config"],
     &["event", "learning_rate", "cost"],
@@ -34,7 +34,7 @@ const SCREEN: &[(&str, &[&str])] = &[
 /// Words that a module must not mention.
 const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (
-        &["layer_path", "subnetwork", "rng", "schedule", "method", "event", "learning_rate", "cost"],
+        &["layer_path", "subnetwork", "rng", "schedule", "theory", "method", "event", "learning_rate", "cost"],
         &["candle", "ratatui", "crossterm", "crossbeam", "std::fs", "std::thread", "Instant", "SystemTime"],
     ),
     (
