@@ -15,7 +15,7 @@ pub struct Cost {
     pub other_parameters: u64,
     /// Parameters of the full model.
     pub parameters: u64,
-    /// Tokens that a step sees.
+    /// Tokens (points, for `polynomial`) that a step sees.
     pub tokens_per_step: u64,
     /// Training FLOPs of one active layer in one step.
     pub layer_flops: f64,
@@ -31,15 +31,18 @@ pub fn cost(config: &RunConfig, vocabulary: usize, shapes: &[(String, Vec<usize>
     };
     let layer_parameters = count(&|name| name.starts_with("h.0."));
     let parameters = count(&|_| true);
-    let tokens_per_step = (config.train.batch * m.context * config.train.accumulate) as u64;
+    let tokens_per_step = (config.train.batch * m.positions() * config.train.accumulate) as u64;
     let (tokens, c, t) = (tokens_per_step as f64, m.width as f64, m.context as f64);
     // Products per token: qkv 3CC, projection CC, MLP 2rCC, attention scores and mixing 2TC.
-    let layer = c * c * (4.0 + 2.0 * m.mlp_ratio as f64) + 2.0 * t * c;
+    let attention = if m.architecture == Architecture::Mlp { 0.0 } else { 4.0 * c * c + 2.0 * t * c };
+    let layer = attention + 2.0 * m.mlp_ratio as f64 * c * c;
     let head = match m.architecture {
         // Logits at the positions that predict something alone.
         Architecture::Decoder => config.objective.predicted_share_of(m.context) * (c * vocabulary as f64),
         // Logits, and the dense layer before them, at masked positions alone.
         Architecture::Encoder => config.objective.mask_share * (c * vocabulary as f64 + c * c),
+        // Embedding of the coordinates (a product there) and the one output.
+        Architecture::Mlp => c * t + c,
     };
     Cost {
         layer_parameters,

@@ -101,7 +101,7 @@ pub enum Event {
         stage: usize,
         /// The layers that were active.
         path: LayerPath,
-        /// Mean training loss of the *subnetwork* on this step's batch, nats per predicted token.
+        /// Mean training loss of the *subnetwork* on this step's batch, in [`Started::loss_unit`].
         loss: f32,
         /// The learning rate that was used.
         learning_rate: f32,
@@ -117,6 +117,8 @@ pub enum Event {
         /// One row per path length; the full model is the row whose length is the number of layers.
         scores: Vec<Score>,
     },
+    /// Something beside the loss was measured between steps.
+    Measured(Measurement),
     /// A transition to another path length has been followed to its end.
     TransitionMeasured(Transition),
     /// A command took effect before the step was trained.
@@ -179,6 +181,12 @@ pub struct Started {
     pub method: String,
     /// The objective's name.
     pub objective: String,
+    /// What losses are measured in.
+    #[serde(default = "nats")]
+    pub loss_unit: String,
+    /// What a step sees so many of.
+    #[serde(default = "tokens")]
+    pub items: String,
     /// The device and engine, as in "cpu, 2 threads, fast".
     pub device: String,
     /// What the data is, as in "stories, 120 words".
@@ -187,7 +195,7 @@ pub struct Started {
     pub schedule: Schedule,
     /// Parameters of the full model.
     pub parameters: u64,
-    /// Tokens that a step sees (all micro-batches).
+    /// Tokens (or what `items` says) that a step sees, all micro-batches.
     pub tokens_per_step: u64,
     /// Training FLOPs of one active layer in one step.
     pub layer_flops: f64,
@@ -201,6 +209,15 @@ pub struct Started {
     pub weights: String,
     /// The resolved config as TOML: enough to train the run again.
     pub config: String,
+}
+
+/// Of recordings that were made when there were no others.
+fn nats() -> String {
+    "nats per token".to_owned()
+}
+
+fn tokens() -> String {
+    "tokens".to_owned()
 }
 
 /// What asked for an evaluation.
@@ -226,12 +243,35 @@ pub enum Why {
 pub struct Score {
     /// Active layers.
     pub path_length: usize,
-    /// Mean loss, nats per predicted token.
+    /// Mean loss, in [`Started::loss_unit`].
     pub loss: f32,
     /// Standard deviation over the batches, each with a layer path of its own.
     pub spread: f32,
     /// Batches.
     pub batches: usize,
+}
+
+/// Numbers that say something about the model beside its loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Steps trained so far.
+    pub step: u64,
+    /// What was measured, as in "coefficient error by degree".
+    pub name: String,
+    /// Active layers of the network it was measured on.
+    pub path_length: usize,
+    /// What each value is of, as in "1".
+    pub labels: Vec<String>,
+    /// One for each label.
+    pub values: Vec<f32>,
+}
+
+impl Measurement {
+    /// Labels and values as a line, for people.
+    pub fn line(&self) -> String {
+        let each: Vec<String> = self.labels.iter().zip(&self.values).map(|(l, v)| format!("{l}: {v:.4}")).collect();
+        each.join("  ")
+    }
 }
 
 /// What a change of path length did to the loss of the subnetwork, on one fixed batch set.

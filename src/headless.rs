@@ -58,6 +58,8 @@ struct Human {
     last_line_us: u64,
     last_step: (u64, u64),
     tokens_per_step: u64,
+    /// What those are.
+    items: String,
 }
 
 /// Wall time between step lines.
@@ -74,6 +76,7 @@ impl Human {
             last_line_us: 0,
             last_step: (0, 0),
             tokens_per_step: 0,
+            items: String::new(),
         }
     }
 
@@ -121,6 +124,7 @@ impl Human {
             Event::Started(s) => {
                 (self.layers, self.total, self.tokens_per_step) =
                     (s.schedule.layers, s.schedule.total_steps(), s.tokens_per_step);
+                self.items.clone_from(&s.items);
                 let floor = s.floor.map_or(String::new(), |f| format!(", entropy floor {f:.4}"));
                 Some(format!(
                     "run {}: {} {} on {}, {} parameters, {}{floor}",
@@ -153,6 +157,9 @@ impl Human {
                 let each: Vec<String> = each.collect();
                 (*why != Why::Probe)
                     .then(|| format!("step {step}: evaluation ({why:?}) loss at path length {}", each.join(", ")))
+            }
+            Event::Measured(m) => {
+                Some(format!("step {}: {} {}/{}  {}", m.step, m.name, m.path_length, self.layers, m.line()))
             }
             Event::TransitionMeasured(t) => {
                 let recovered =
@@ -187,10 +194,11 @@ impl Human {
         self.loss = (0.0, 0);
         self.last_line_us = us;
         Some(format!(
-            "step {}/{}  path length {length}/{}  subnetwork loss {mean:.4}  {rate:.0} tokens/s",
+            "step {}/{}  path length {length}/{}  subnetwork loss {mean:.4}  {rate:.0} {}/s",
             step + 1,
             self.total,
-            self.layers
+            self.layers,
+            self.items
         ))
     }
 }

@@ -19,7 +19,7 @@
 //!
 //! * core, plain values: [`layer_path`], [`subnetwork`], [`rng`], [`theory`], [`schedule`], [`method`], [`config`],
 //!   [`event`], [`learning_rate`], [`cost`]
-//! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`trainer`]
+//! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`measure`], [`trainer`]
 //! * shell, with files, threads and the clock: [`recording`], [`run_dir`], [`session`], [`signals`], [`rerun`], [`plan`],
 //!   [`export`], [`headless`]
 //! * screen: [`app`], [`player`], [`view`], [`tui`]
@@ -40,6 +40,7 @@ pub mod headless;
 pub mod kernels;
 pub mod layer_path;
 pub mod learning_rate;
+pub mod measure;
 pub mod method;
 pub mod model;
 pub mod objective;

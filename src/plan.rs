@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::config::{RunConfig, Source};
+use crate::config::{Architecture, RunConfig, Source};
 use crate::cost::{Cost, cost};
-use crate::{data, model};
+use crate::{data, model, objective};
 
 /// What a config would cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -99,6 +99,10 @@ pub fn plan(config: &RunConfig) -> Plan {
 
 /// The vocabulary the data would have; that of a `tokenizer.json` is only known once it is read.
 fn vocabulary(config: &RunConfig) -> usize {
+    if config.model.architecture == Architecture::Mlp {
+        // A coordinate is -1 or +1.
+        return 2;
+    }
     let own = match (config.data.source, config.data.tokenizer.as_str()) {
         (Source::Stories, _) => data::stories_vocabulary(),
         (Source::Puzzles, _) => data::puzzles_vocabulary(),
@@ -111,7 +115,7 @@ fn vocabulary(config: &RunConfig) -> usize {
 /// Gradients of active layers and of everything else, and what the forward pass keeps for the backward pass.
 fn step_bytes(config: &RunConfig, cost: &Cost, longest: u64) -> u64 {
     let gradients = 4 * (cost.other_parameters + cost.layer_parameters * longest);
-    let (b, t, c) = (config.train.batch as u64, config.model.context as u64, config.model.width as u64);
+    let (b, t, c) = (config.train.batch as u64, config.model.positions() as u64, config.model.width as u64);
     gradients + longest * model::activation_bytes(&config.model, config.train.precision, b * t) + 4 * b * t * c * 6
 }
 
@@ -136,6 +140,7 @@ impl Plan {
     pub fn to_text(&self, name: &str, config: &RunConfig) -> String {
         let mut text = String::new();
         let m = &config.model;
+        let items = objective::find(&config.objective.name).map_or("tokens", |o| o.items());
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let _ = writeln!(
             text,
@@ -144,7 +149,7 @@ impl Plan {
         );
         let _ = writeln!(
             text,
-            "parameters   {} ({} per layer)\nmemory       {:.0} MiB weights and moments, about {:.0} MiB gradients and activations\ntokens       {} ({} per step, {} steps)\n",
+            "parameters   {} ({} per layer)\nmemory       {:.0} MiB weights and moments, about {:.0} MiB gradients and activations\n{items:<13}{} ({} per step, {} steps)\n",
             short(self.parameters as f64),
             short(self.layer_parameters as f64),
             mib(self.state_bytes),

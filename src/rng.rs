@@ -19,12 +19,14 @@ pub enum Purpose {
     Mask = 3,
     /// Which layers are active in a training step.
     LayerPath = 4,
-    /// The fixed evaluation text; the index is the sequence.
+    /// The fixed evaluation text; the index is the sequence. Step 1: the points that coefficients are measured on.
     EvaluationBatch = 5,
     /// What an objective hides from the fixed evaluation text.
     EvaluationMask = 6,
     /// The fixed layer paths of an evaluation; the step is the path length, the index the batch.
     EvaluationLayerPath = 7,
+    /// The function that is to be learned, where it is drawn; the step is the degree, the index the monomial.
+    Target = 16,
 }
 
 /// A generator for one purpose in one step.

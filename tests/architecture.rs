@@ -17,6 +17,7 @@ const ORDER: &[&[&str]] = &[
     &["kernels"],
     &["optim"],
     &["model"],
+    &["measure"],
     &["trainer"],
     &["recording", "run_dir", "plan", "export", "signals"],
     &["session"],
@@ -38,7 +39,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
         &["candle", "ratatui", "crossterm", "crossbeam", "std::fs", "std::thread", "Instant", "SystemTime"],
     ),
     (
-        &["config", "data", "objective", "kernels", "optim", "model", "trainer"],
+        &["config", "data", "objective", "kernels", "optim", "model", "measure", "trainer"],
         &[
             "ratatui",
             "crossterm",

@@ -39,7 +39,7 @@ fn batch(seed: u64, architecture: Architecture, sequences: usize, context: usize
         .map(|_| if is_causal || rng.happens(0.3) { rng.below(VOCABULARY as u64) as i32 } else { NO_TARGET })
         .collect();
     targets[n / 2] = 3;
-    Batch { sequences, context, inputs, targets, prefixes: vec![] }
+    Batch { sequences, context, inputs, targets, ..Batch::default() }
 }
 
 fn paths() -> Vec<LayerPath> {
@@ -125,6 +125,12 @@ fn loss_logits_and_every_gradient_match_autograd() {
             let (a, b) =
                 (fast.logits(&batches[0], &path.into()).unwrap(), reference.logits(&batches[0], &path.into()).unwrap());
             assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-4), "{name}: logits");
+            let (a, b) = (
+                fast.outputs(&batches[0], &path.into()).unwrap(),
+                reference.outputs(&batches[0], &path.into()).unwrap(),
+            );
+            assert_eq!((a.len(), b.len()), (3 * 7 * m.width, 3 * 7 * m.width));
+            assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-4), "{name}: outputs");
         }
     }
 }

@@ -27,6 +27,8 @@ fn app(layers: usize) -> App {
             run: text("synthetic"),
             method: text("raptr"),
             objective: text("causal"),
+            loss_unit: "nats per token".into(),
+            items: "tokens".into(),
             device: text("cpu"),
             data: text("stories"),
             schedule: schedule.clone(),

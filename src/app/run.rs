@@ -36,7 +36,7 @@ pub struct PathAt {
 pub struct Measured {
     /// Steps trained.
     pub step: u64,
-    /// Nats per predicted token.
+    /// In the run's unit.
     pub loss: f32,
 }
 
@@ -220,6 +220,10 @@ impl Run {
                 self.stepped_us = Some(stamped.us);
             }
             Event::Evaluated { step, why, scores } => self.evaluated(*step, *why, scores),
+            Event::Measured(m) => {
+                let text = format!("{} {}/{}  {}", m.name, m.path_length, self.layers(), m.line());
+                self.say(m.step, From::Run, text);
+            }
             Event::TransitionMeasured(t) => self.transition(t),
             Event::Applied { step, command } => self.applied(*step, *command),
             Event::Refused { step, command, reason } => {

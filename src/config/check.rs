@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use super::{Architecture, EngineName, MethodConfig, Precision, RunConfig, Source, layer_number};
+use super::{Architecture, EngineName, MAX_COORDINATES, MethodConfig, Precision, RunConfig, Source, layer_number};
 use crate::layer_path::MAX_LAYERS;
-use crate::method;
+use crate::method::{self, Axis};
 use crate::schedule::Schedule;
 
 /// One thing that is wrong: the key, and what would be right.
@@ -68,10 +68,14 @@ fn check_model(config: &RunConfig, found: &mut Found) {
     found.within("model.layers", m.layers, 1, MAX_LAYERS);
     found.within("model.width", m.width, 1, 1 << 16);
     found.within("model.heads", m.heads, 1, 1 << 10);
-    found.within("model.context", m.context, 2, 1 << 17);
+    if m.architecture == Architecture::Mlp {
+        found.within("model.context", m.context, 1, MAX_COORDINATES);
+    } else {
+        found.within("model.context", m.context, 2, 1 << 17);
+    }
     found.within("model.mlp_ratio", m.mlp_ratio, 1, 64);
     found.positive("model.init_std", m.init_std);
-    if m.heads > 0 && !m.width.is_multiple_of(m.heads) {
+    if m.architecture != Architecture::Mlp && m.heads > 0 && !m.width.is_multiple_of(m.heads) {
         found.add("model.heads", format!("must divide model.width ({}); {} doesn't", m.width, m.heads));
     }
 }
@@ -106,13 +110,21 @@ fn check_data(config: &RunConfig, found: &mut Found) {
 fn check_objective(config: &RunConfig, found: &mut Found) {
     let o = &config.objective;
     let fits = match o.name.as_str() {
-        "causal" | "prefix" | "span" | "ul2" => Some(Architecture::Decoder),
-        "mlm" => Some(Architecture::Encoder),
+        "causal" | "prefix" | "span" | "ul2" => Some((Architecture::Decoder, "decoder")),
+        "mlm" => Some((Architecture::Encoder, "encoder")),
+        "polynomial" => Some((Architecture::Mlp, "mlp")),
         // An unknown name is the objective table's to report, where the data is opened.
         _ => None,
     };
-    if fits.is_some_and(|a| a != config.model.architecture) {
-        found.add("objective.name", format!("`{}` needs the other model.architecture", o.name));
+    if let Some((_, name)) = fits.filter(|(architecture, _)| *architecture != config.model.architecture) {
+        found.add("objective.name", format!("`{}` needs model.architecture = \"{name}\"", o.name));
+    }
+    if config.model.architecture == Architecture::Mlp {
+        found.within("objective.degrees", o.degrees, 1, config.model.context);
+        found.within("objective.monomials", o.monomials, 1, 1 << 12);
+        if config.data.source != Source::Stories {
+            found.add("data.source", "must be left out: the inputs of `polynomial` are drawn, not read");
+        }
     }
     let before = found.0.len();
     if !(o.mask_share > 0.0 && o.mask_share < 1.0) {
@@ -257,6 +269,9 @@ fn check_method(config: &RunConfig, found: &mut Found) {
         Ok(schedule) => schedule,
         Err((key, message)) => return found.add(key, message),
     };
+    if config.model.architecture == Architecture::Mlp && config.method.axis == Axis::Width {
+        found.add("method.axis", "must be \"depth\" for model.architecture = \"mlp\", which has no attention heads");
+    }
     for (stage, message) in method.check(&config.method, &schedule) {
         found.add(format!("stage[{}].path_length", stage + 1), message);
     }
@@ -339,6 +354,19 @@ mod tests {
         assert_eq!(keys(|c| c.objective.predicted_share = 0.6), ["objective.predicted_share"]);
         assert_eq!(keys(|c| c.objective.mixture = [0.0; 7]), ["objective.mixture"]);
         assert_eq!(keys(|c| c.objective.mixture[3] = f64::NAN), ["objective.mixture"]);
+        assert_eq!(keys(|c| c.objective.name = "polynomial".into()), ["objective.name"]);
+        let polynomial = |c: &mut RunConfig, change: &dyn Fn(&mut RunConfig)| {
+            c.objective.name = "polynomial".into();
+            (c.model.architecture, c.model.context, c.model.width) = (Architecture::Mlp, 20, 21);
+            change(c);
+        };
+        assert_eq!(keys(|c| polynomial(c, &|_| ())), Vec::<String>::new());
+        assert_eq!(keys(|c| polynomial(c, &|c| c.model.context = 65)), ["model.context"]);
+        assert_eq!(keys(|c| polynomial(c, &|c| c.objective.degrees = 21)), ["objective.degrees"]);
+        assert_eq!(keys(|c| polynomial(c, &|c| c.objective.monomials = 0)), ["objective.monomials"]);
+        assert_eq!(keys(|c| polynomial(c, &|c| c.method.axis = Axis::Width)), ["method.axis"]);
+        let text = |c: &mut RunConfig| (c.data.source, c.data.path) = (Source::Text, "a".into());
+        assert_eq!(keys(|c| polynomial(c, &text)), ["data.source"]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::layer_path::LayerPath;
 use crate::method::{self, Complaint, Given, LayerShape};
 use crate::schedule::{Row, Schedule};
 
+/// Most coordinates of an input of `polynomial`: a set of them is the bits of a word.
+pub const MAX_COORDINATES: usize = 64;
+
 /// Everything that shapes a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -56,7 +59,7 @@ pub struct ModelConfig {
     pub width: usize,
     /// Attention heads per layer.
     pub heads: usize,
-    /// Tokens per sequence, T.
+    /// Tokens per sequence, T; coordinates of an input under `architecture = "mlp"`.
     pub context: usize,
     /// Width of the MLP over `width`.
     pub mlp_ratio: usize,
@@ -76,6 +79,8 @@ pub enum Architecture {
     Decoder,
     /// Each position sees all.
     Encoder,
+    /// No attention: a residual MLP of one row per input, for objectives that predict a number.
+    Mlp,
 }
 
 /// Where the layer norm stands.
@@ -88,6 +93,13 @@ pub enum Norm {
     Post,
     /// Nowhere.
     None,
+}
+
+impl ModelConfig {
+    /// Rows of the residual stream that one sequence takes.
+    pub fn positions(&self) -> usize {
+        if self.architecture == Architecture::Mlp { 1 } else { self.context }
+    }
 }
 
 impl Default for ModelConfig {
@@ -172,7 +184,7 @@ impl Default for DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectiveConfig {
-    /// `causal`, `prefix`, `span`, `ul2` or `mlm`.
+    /// `causal`, `prefix`, `span`, `ul2`, `mlm` or `polynomial`.
     pub name: String,
     /// Share of tokens that `mlm` predicts and `span` hides.
     pub mask_share: f64,
@@ -182,11 +194,23 @@ pub struct ObjectiveConfig {
     pub predicted_share: f64,
     /// Weights of `ul2`'s denoisers (mean span, share): R (3, .15), R (8, .15), S, X (3, .5), X (8, .5), X (64, .15), X (64, .5).
     pub mixture: [f64; 7],
+    /// Highest degree of `polynomial`'s target, K.
+    pub degrees: usize,
+    /// Monomials of each degree in it, m.
+    pub monomials: usize,
 }
 
 impl Default for ObjectiveConfig {
     fn default() -> Self {
-        Self { name: "causal".to_owned(), mask_share: 0.15, mean_span: 3.0, predicted_share: 0.25, mixture: [1.0; 7] }
+        Self {
+            name: "causal".to_owned(),
+            mask_share: 0.15,
+            mean_span: 3.0,
+            predicted_share: 0.25,
+            mixture: [1.0; 7],
+            degrees: 5,
+            monomials: 20,
+        }
     }
 }
 

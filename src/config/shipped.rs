@@ -11,6 +11,7 @@ pub static SHIPPED: &[(&str, &str)] = &[
     ("bert-small", include_str!("../../configs/bert-small.toml")),
     ("bert-base", include_str!("../../configs/bert-base.toml")),
     ("ul2-1.6b", include_str!("../../configs/ul2-1.6b.toml")),
+    ("polynomial", include_str!("../../configs/polynomial.toml")),
     ("annotated", include_str!("../../configs/annotated.toml")),
 ];
 

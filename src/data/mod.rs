@@ -5,6 +5,7 @@
 
 mod documents;
 mod grammar;
+pub mod polynomial;
 mod puzzles;
 mod stories;
 mod text;
@@ -16,8 +17,9 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 
-use crate::config::{DataConfig, RunConfig, Source};
+use crate::config::{Architecture, DataConfig, RunConfig, Source};
 use crate::rng::Rng;
+use polynomial::Polynomial;
 
 /// The tokens a model must know about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +72,11 @@ pub trait Corpus: Send + Sync {
     /// The class of each token of a sequence of this corpus, as a place in [`Self::classes`]; most tokens have none.
     fn class(&self, sequence: &[u32]) -> Vec<Option<usize>> {
         vec![None; sequence.len()]
+    }
+
+    /// What is to be learned of each sequence, where that is a number: the function of it that gives the target.
+    fn polynomial(&self) -> Option<&Polynomial> {
+        None
     }
 
     /// Tokens as text, for people.
@@ -147,6 +154,9 @@ fn report(on_progress: OnProgress<'_>, progress: Progress<'_>) -> Result<()> {
 /// # Errors
 /// [`DataError`] for text that can't be read, [`Interrupted`] if `on_progress` says so.
 pub fn open(config: &RunConfig, on_progress: OnProgress<'_>) -> Result<Box<dyn Corpus>> {
+    if config.model.architecture == Architecture::Mlp {
+        return Ok(Box::new(polynomial::Cube::new(config)));
+    }
     let special = config.objective.special_tokens(config.model.context);
     Ok(match config.data.source {
         Source::Stories => Box::new(stories::Stories::new().with_special_tokens(special)),

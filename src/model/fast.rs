@@ -15,7 +15,7 @@ use crate::config::ModelConfig;
 use crate::kernels::bf16::Kernel;
 use crate::kernels::buffer::Buffer;
 use crate::kernels::linear::Precision;
-use crate::kernels::panels::Store;
+use crate::kernels::panels::{Panels, Store, to_rows};
 use crate::objective::{Batch, NO_TARGET};
 use crate::optim;
 use crate::subnetwork::Subnetwork;
@@ -331,6 +331,18 @@ impl Engine for Fast {
             let (x, output) = weights.forward_only(g, model, work, batch, subnetwork);
             Ok(output.logits(g, model, &weights.input, &weights.output, x))
         })
+    }
+
+    fn outputs(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>> {
+        self.check(batch, subnetwork)?;
+        let Self { model, precision, pool, weights, work, .. } = self;
+        let g = Geometry::new(model, *precision, batch.sequences, batch.context);
+        let (x, _) = pool.install(|| weights.forward_only(g, model, work, batch, subnetwork));
+        let mut rows = vec![0.0; g.rows * model.width];
+        for (block, rows) in rows.chunks_mut(g.block * model.width).enumerate() {
+            to_rows(rows, Panels::filling(g.of(x, block, model.width), model.width));
+        }
+        Ok(rows)
     }
 
     fn gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>> {

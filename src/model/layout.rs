@@ -2,7 +2,7 @@
 //!
 //! Matrices are (in, out), as in GPT-2's files. The shapes are chosen so that a checkpoint *is* a Hugging Face model:
 //! `GPT2LMHeadModel` (decoder, pre-norm), `BertForMaskedLM` (encoder, post-norm),
-//! `RobertaPreLayerNormForMaskedLM` (encoder, pre-norm).
+//! `RobertaPreLayerNormForMaskedLM` (encoder, pre-norm). The residual MLP of `polynomial` has shapes of its own.
 
 use sha2::{Digest, Sha256};
 
@@ -25,11 +25,22 @@ pub(super) mod place {
     pub const LN_2: usize = 10;
 }
 
+/// The same of a residual MLP: before the layers, in a layer, and behind them, counted from the end.
+pub(super) mod mlp_place {
+    pub const EMBED: usize = 0;
+    pub const UP: usize = 0;
+    pub const DOWN: usize = 2;
+    pub const LN: usize = 4;
+    pub const LN_F: usize = 0;
+    /// From the end: weight and bias.
+    pub const HEAD: usize = 2;
+}
+
 /// Whether the embedding is normed: in encoders always (as BERT's is), in decoders under post-norm.
 pub fn has_embedding_norm(m: &ModelConfig) -> bool {
     match m.norm {
         Norm::Pre => m.architecture == Architecture::Encoder,
-        Norm::Post => true,
+        Norm::Post => m.architecture != Architecture::Mlp,
         Norm::None => false,
     }
 }
@@ -44,6 +55,14 @@ fn pair(shapes: &mut Vec<(String, Vec<usize>)>, name: &str, weight: Vec<usize>) 
 pub fn layer_shapes(m: &ModelConfig) -> Vec<(String, Vec<usize>)> {
     let (c, r) = (m.width, m.width * m.mlp_ratio);
     let mut shapes = Vec::new();
+    if m.architecture == Architecture::Mlp {
+        pair(&mut shapes, "mlp.up", vec![c, r]);
+        pair(&mut shapes, "mlp.down", vec![r, c]);
+        if m.norm != Norm::None {
+            pair(&mut shapes, "ln", vec![c]);
+        }
+        return shapes;
+    }
     pair(&mut shapes, "attn.qkv", vec![c, 3 * c]);
     pair(&mut shapes, "attn.proj", vec![c, c]);
     pair(&mut shapes, "mlp.up", vec![c, r]);
@@ -57,6 +76,11 @@ pub fn layer_shapes(m: &ModelConfig) -> Vec<(String, Vec<usize>)> {
 
 /// Names and shapes of what stands before the layers, in order.
 pub fn input_shapes(m: &ModelConfig, vocabulary: usize) -> Vec<(String, Vec<usize>)> {
+    if m.architecture == Architecture::Mlp {
+        let mut shapes = Vec::new();
+        pair(&mut shapes, "embed", vec![m.context, m.width]);
+        return shapes;
+    }
     let mut shapes =
         vec![("wte.weight".to_owned(), vec![vocabulary, m.width]), ("wpe.weight".to_owned(), vec![m.context, m.width])];
     if has_embedding_norm(m) {
@@ -65,11 +89,15 @@ pub fn input_shapes(m: &ModelConfig, vocabulary: usize) -> Vec<(String, Vec<usiz
     shapes
 }
 
-/// Names and shapes of what stands behind the layers, in order. Logits are products with `wte.weight`.
+/// Names and shapes of what stands behind the layers, in order. Logits are products with `wte.weight`; a residual MLP's one
+/// output has a head of its own.
 pub fn output_shapes(m: &ModelConfig, vocabulary: usize) -> Vec<(String, Vec<usize>)> {
     let mut shapes = Vec::new();
     if m.norm == Norm::Pre {
         pair(&mut shapes, "ln_f", vec![m.width]);
+    }
+    if m.architecture == Architecture::Mlp {
+        pair(&mut shapes, "head", vec![m.width, 1]);
     }
     if m.architecture == Architecture::Encoder {
         pair(&mut shapes, "head.dense", vec![m.width, m.width]);

@@ -1,14 +1,15 @@
 //! The model: one residual stack, two engines behind one interface.
 //!
-//! Owns the [`Engine`] interface. `fast` is the explicit forward and backward over our kernels, `reference` the same
-//! model in candle's plain ops with candle's autograd: the oracle. Parameters have the same names, shapes and initial
-//! values under both. Never touches a terminal, a channel, a clock or a file.
+//! Owns the [`Engine`] interface. `fast` is the explicit forward and backward over our kernels (of the theory's residual
+//! MLP: `mlp`), `reference` the same models in candle's plain ops with candle's autograd: the oracle. Parameters have the
+//! same names, shapes and initial values under both. Never touches a terminal, a channel, a clock or a file.
 
 mod block;
 mod ends;
 pub mod fast;
 mod growth;
 mod layout;
+pub mod mlp;
 mod parts;
 pub mod reference;
 mod sums;
@@ -25,7 +26,8 @@ use crate::config::{Architecture, EngineName, ModelConfig, Norm, Precision, RunC
 use crate::objective::Batch;
 use crate::subnetwork::Subnetwork;
 
-/// Something that can train the model. All losses are means over predicted tokens, in nats.
+/// Something that can train the model. All losses are means: over predicted tokens, in nats; of an MLP over a batch's
+/// values, squared errors.
 pub trait Engine: Send {
     /// What computes, for people, as in "cpu, 2 threads, fast".
     fn about(&self) -> String;
@@ -46,8 +48,11 @@ pub trait Engine: Send {
     /// The mean loss alone; changes nothing.
     fn loss(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<f32>;
 
-    /// All logits, changes nothing // (B*T, V)
+    /// All logits, or the predictions of an MLP; changes nothing // (B*T, V), or (B)
     fn logits(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>>;
+
+    /// The residual stream behind the last active layer, before final norm and head; changes nothing // (B*T, C), or (B, C)
+    fn outputs(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>>;
 
     /// The gradient at hand by parameter name; nothing for parameters of inactive layers. For tests and measurements.
     fn gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>>;
@@ -71,14 +76,12 @@ pub trait Engine: Send {
 /// If the device isn't there or this build can't use it.
 pub fn build(config: &RunConfig, vocabulary: usize) -> Result<Box<dyn Engine>> {
     let device = device(&config.train.device)?;
-    Ok(match config.train.engine {
-        EngineName::Fast => Box::new(fast::Fast::new(
-            &config.model,
-            vocabulary,
-            config.seed,
-            config.train.threads,
-            config.train.precision,
-        )?),
+    let t = &config.train;
+    Ok(match t.engine {
+        EngineName::Fast if config.model.architecture == Architecture::Mlp => {
+            Box::new(mlp::Mlp::new(&config.model, config.seed, t.threads, t.precision)?)
+        }
+        EngineName::Fast => Box::new(fast::Fast::new(&config.model, vocabulary, config.seed, t.threads, t.precision)?),
         EngineName::Reference => {
             Box::new(reference::Reference::new(&config.model, vocabulary, config.seed, device, DType::F32))
         }
@@ -116,6 +119,10 @@ fn check_prefixes(batch: &Batch, m: &ModelConfig) -> Result<()> {
 /// Bytes that one active layer keeps between its forward and backward pass on `rows` = B*T positions.
 pub fn activation_bytes(m: &ModelConfig, precision: Precision, rows: u64) -> u64 {
     let (c, inner) = (m.width as u64, (m.width * m.mlp_ratio) as u64);
+    if m.architecture == Architecture::Mlp {
+        let norms = if m.norm == Norm::None { 0 } else { c + 2 };
+        return 4 * rows * (c + inner + norms);
+    }
     // qkv, mixed, the two outputs; the GELU's slope; statistics of rows and heads.
     let always = 6 * c + inner + m.heads as u64 + 4;
     // What the two norms gave under pre-norm, their sums under post-norm.

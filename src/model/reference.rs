@@ -144,11 +144,24 @@ impl Reference {
         if self.model.norm == Norm::Post { self.norm(&y, w, ln) } else { Ok(y) }
     }
 
-    /// Logits // (B*T, V)
-    fn forward(&self, batch: &Batch, subnetwork: &Subnetwork, w: &Weights<'_>) -> Result<Tensor> {
+    /// The residual stream behind the last active layer // (B, T, C), of an MLP (B, C)
+    fn stream(&self, batch: &Batch, subnetwork: &Subnetwork, w: &Weights<'_>) -> Result<Tensor> {
         let m = &self.model;
         check_prefixes(batch, m)?;
         let (b, t, c) = (batch.sequences, batch.context, m.width);
+        if m.architecture == Architecture::Mlp {
+            let points = batch.inputs.iter().map(|&token| if token == 0 { -1.0f32 } else { 1.0 });
+            let points = Tensor::from_iter(points, &self.device)?.reshape((b, t))?.to_dtype(self.dtype)?;
+            let mut x = self.linear(&points, w, "embed")?;
+            for (slot, layer) in subnetwork.path().active().enumerate() {
+                let name = format!("h.{layer}");
+                x = self.around(&x, w, &format!("{name}.ln"), subnetwork.factor(slot), |x| {
+                    let up = self.linear(x, w, &format!("{name}.mlp.up"))?.relu()?;
+                    self.linear(&up, w, &format!("{name}.mlp.down"))
+                })?;
+            }
+            return Ok(x);
+        }
         let ids = Tensor::from_slice(&batch.inputs, b * t, &self.device)?;
         let tokens = w.get("wte.weight")?.index_select(&ids, 0)?.reshape((b, t, c))?;
         let mut x = tokens.broadcast_add(&w.get("wpe.weight")?.narrow(0, 0, t)?)?;
@@ -161,8 +174,19 @@ impl Reference {
             x = self.around(&x, w, &format!("{name}.ln_1"), factor, attention)?;
             x = self.around(&x, w, &format!("{name}.ln_2"), factor, |x| self.mlp(x, w, &name, parts))?;
         }
+        Ok(x)
+    }
+
+    /// Logits // (B*T, V), of an MLP (B, 1)
+    fn forward(&self, batch: &Batch, subnetwork: &Subnetwork, w: &Weights<'_>) -> Result<Tensor> {
+        let m = &self.model;
+        let (b, t, c) = (batch.sequences, batch.context, m.width);
+        let mut x = self.stream(batch, subnetwork, w)?;
         if m.norm == Norm::Pre {
             x = self.norm(&x, w, "ln_f")?;
+        }
+        if m.architecture == Architecture::Mlp {
+            return self.linear(&x, w, "head");
         }
         let x = x.reshape((b * t, c))?;
         let wte = w.get("wte.weight")?.t()?;
@@ -176,6 +200,12 @@ impl Reference {
 
     fn mean_loss(&self, batch: &Batch, subnetwork: &Subnetwork, w: &Weights<'_>) -> Result<Tensor> {
         let logits = self.forward(batch, subnetwork, w)?;
+        if self.model.architecture == Architecture::Mlp {
+            let n = batch.values.len();
+            ensure!(n == batch.sequences, "a batch of {n} values for {} points", batch.sequences);
+            let values = Tensor::from_slice(&batch.values, (n, 1), &self.device)?.to_dtype(self.dtype)?;
+            return Ok((logits - values)?.sqr()?.mean_all()?);
+        }
         let predicted = || batch.targets.iter().enumerate().filter(|(_, t)| **t != NO_TARGET);
         let rows: Vec<u32> = predicted().map(|(row, _)| row as u32).collect();
         let targets: Vec<u32> = predicted().map(|(_, &t)| t as u32).collect();
@@ -272,6 +302,11 @@ impl Engine for Reference {
     fn logits(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>> {
         let logits = self.forward(batch, subnetwork, &self.upload(subnetwork)?)?;
         Ok(logits.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
+    }
+
+    fn outputs(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>> {
+        let stream = self.stream(batch, subnetwork, &self.upload(subnetwork)?)?;
+        Ok(stream.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
     }
 
     fn gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>> {

@@ -6,11 +6,13 @@
 mod causal;
 mod denoise;
 mod mlm;
+mod polynomial;
 mod prefix;
 mod span;
 mod ul2;
 
 use crate::config::{Architecture, ObjectiveConfig, RunConfig};
+use crate::data::polynomial::point;
 use crate::data::{Corpus, Split, Vocabulary};
 use crate::rng::{Purpose, Rng, keyed};
 
@@ -18,7 +20,7 @@ use crate::rng::{Purpose, Rng, keyed};
 pub const NO_TARGET: i32 = -1;
 
 /// Sequences for one forward pass, as the model takes them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// Sequences, B.
     pub sequences: usize,
@@ -30,6 +32,8 @@ pub struct Batch {
     pub targets: Vec<i32>,
     /// How many leading positions of each sequence see one another, under a decoder's otherwise causal mask // (B), or none
     pub prefixes: Vec<usize>,
+    /// The number to be predicted from each sequence; empty where tokens are predicted // (B)
+    pub values: Vec<f32>,
 }
 
 impl Batch {
@@ -49,6 +53,16 @@ pub trait Objective: Sync {
 
     /// The architecture it needs.
     fn architecture(&self) -> Architecture;
+
+    /// What its loss is measured in, for people.
+    fn loss_unit(&self) -> &'static str {
+        "nats per token"
+    }
+
+    /// What a step sees so many of, for people.
+    fn items(&self) -> &'static str {
+        "tokens"
+    }
 
     /// Tokens of text that one sequence of `context` positions takes at most.
     fn sequence_length(&self, context: usize) -> usize;
@@ -75,7 +89,8 @@ pub trait Objective: Sync {
 }
 
 /// Every objective.
-pub static OBJECTIVES: &[&dyn Objective] = &[&causal::Causal, &prefix::Prefix, &span::Span, &ul2::Ul2, &mlm::Mlm];
+pub static OBJECTIVES: &[&dyn Objective] =
+    &[&causal::Causal, &prefix::Prefix, &span::Span, &ul2::Ul2, &mlm::Mlm, &polynomial::Polynomial];
 
 /// The objective of that name.
 ///
@@ -126,6 +141,7 @@ fn batch(
     for row in 0..sequences as u64 {
         let (mut text, mut mask) = generators(row);
         corpus.sequence(split, &mut text, &mut sequence);
+        batch.values.extend(corpus.polynomial().map(|f| f.value(point(&sequence)) as f32));
         objective.example(&sequence, corpus.vocabulary(), &config.objective, &mut mask, &mut batch);
     }
     batch
@@ -236,16 +252,19 @@ mod tests {
             config.model.architecture = objective.architecture();
             let corpus = data::open(&config, &mut |_| ControlFlow::Continue(())).unwrap();
             objective.check(corpus.vocabulary()).unwrap();
+            let is_of_tokens = objective.architecture() != Architecture::Mlp;
             let draw =
                 |config: &RunConfig, step, micro| training_batch(corpus.as_ref(), *objective, config, step, micro);
             let one = draw(&config, 7, 1);
             assert_eq!(one, draw(&config, 7, 1));
-            assert!(one.predicted() > 0 && one.inputs.len() == 16 * 64 && one.targets.len() == 16 * 64);
+            assert_eq!(one.inputs.len(), 16 * 64);
+            assert!(!is_of_tokens || (one.predicted() > 0 && one.targets.len() == 16 * 64));
             assert!(one.inputs.iter().all(|&id| (id as usize) < corpus.vocabulary().size));
             for other in
                 [draw(&config, 8, 1), draw(&config, 7, 0), draw(&RunConfig { seed: 1, ..config.clone() }, 7, 1)]
             {
-                assert!(one.inputs != other.inputs && one.targets != other.targets, "{}", objective.name());
+                let differ = if is_of_tokens { one.targets != other.targets } else { one.values != other.values };
+                assert!(one.inputs != other.inputs && differ, "{}", objective.name());
             }
             config.train.batch = 32;
             let (whole, first) = (draw(&config, 7, 0), {
@@ -255,6 +274,26 @@ mod tests {
             assert_eq!(whole.inputs, [first.inputs, one.inputs].concat(), "rows don't depend on micro-batches");
             assert_eq!(whole.prefixes, [first.prefixes, one.prefixes].concat());
         }
+    }
+
+    #[test]
+    fn a_polynomials_batch_holds_points_and_their_values() {
+        let mut config = RunConfig::default();
+        (config.model.architecture, config.model.context) = (Architecture::Mlp, 20);
+        let corpus = data::open(&config, &mut |_| ControlFlow::Continue(())).unwrap();
+        let batch = training_batch(corpus.as_ref(), find("polynomial").unwrap(), &config, 4, 0);
+        assert_eq!((batch.inputs.len(), batch.values.len(), batch.targets.len()), (16 * 20, 16, 0));
+        let f = corpus.polynomial().unwrap();
+        for (tokens, value) in batch.inputs.chunks(20).zip(&batch.values) {
+            let x: Vec<f64> = tokens.iter().map(|&t| 2.0 * f64::from(t) - 1.0).collect();
+            // Term by term, as the definition has it.
+            let terms = f.monomials.iter().map(|m| {
+                let factors = (0..20).filter(|i| m.set >> i & 1 == 1).map(|i| x[i]);
+                m.coefficient * factors.product::<f64>()
+            });
+            assert!((terms.sum::<f64>() - f64::from(*value)).abs() < 1e-6);
+        }
+        assert_eq!(floor(corpus.as_ref(), find("polynomial").unwrap(), &config), None);
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl Trainer {
     ) -> Result<Result<Vec<Event>, String>> {
         let step = self.state.step;
         let scores = self.evaluate(lengths, self.config.evaluation.batches, interrupted)?;
-        Ok(scores.map(|scores| vec![Event::Evaluated { step, why, scores }]).ok_or_else(|| CUT_SHORT.to_owned()))
+        let Some(scores) = scores else {
+            return Ok(Err(CUT_SHORT.to_owned()));
+        };
+        let mut events = vec![Event::Evaluated { step, why, scores }];
+        let is_whole = why == Why::Curve || self.measure(lengths, interrupted, &mut events)?;
+        Ok(if is_whole { Ok(events) } else { Err(CUT_SHORT.to_owned()) })
     }
 }

@@ -1,13 +1,14 @@
 //! Evaluation: the loss at given path lengths on fixed batches with fixed layer paths.
 //!
 //! The batches and, for each length, the layer paths are the same whenever it is asked, so two evaluations differ by the
-//! weights alone. Changes nothing in the trainer.
+//! weights alone. What an objective has measured beside its loss comes with it. Changes nothing in the trainer.
 
 use anyhow::Result;
 
 use super::{Interrupted, NotFinite, Trainer};
-use crate::event::Score;
+use crate::event::{Event, Measurement, Score};
 use crate::method;
+use crate::subnetwork::Subnetwork;
 
 impl Trainer {
     /// The loss at each path length over the first `batches` evaluation batches, each batch with a layer path of its own
@@ -25,9 +26,7 @@ impl Trainer {
                 if interrupted() {
                     return Ok(None);
                 }
-                let (at, existing, seed) = (self.context(), self.existing(), self.config.seed);
-                let subnetwork =
-                    method::evaluation_subnetwork(self.method, &at, existing, path_length, seed, index as u64);
+                let subnetwork = self.evaluation_subnetwork(path_length, index as u64);
                 losses.push(self.engine.loss(batch, &subnetwork)?);
             }
             scores.push(score(path_length, &losses));
@@ -42,6 +41,45 @@ impl Trainer {
             }
         }
         Ok(Some(scores))
+    }
+
+    /// The subnetwork of evaluation batch `index` at a path length.
+    fn evaluation_subnetwork(&self, path_length: usize, index: u64) -> Subnetwork {
+        method::evaluation_subnetwork(
+            self.method,
+            &self.context(),
+            self.existing(),
+            path_length,
+            self.config.seed,
+            index,
+        )
+    }
+
+    /// What is measured beside the loss at each path length (on one subnetwork of it, that of the first evaluation batch);
+    /// false if interrupted.
+    pub(super) fn measure(
+        &mut self,
+        lengths: &[usize],
+        interrupted: Interrupted<'_>,
+        events: &mut Vec<Event>,
+    ) -> Result<bool> {
+        let step = self.state.step;
+        for &path_length in lengths {
+            let subnetwork = self.evaluation_subnetwork(path_length, 0);
+            let Some(coefficients) = &self.coefficients else {
+                return Ok(true);
+            };
+            let Some(values) = coefficients.errors(self.engine.as_mut(), &subnetwork, interrupted)? else {
+                return Ok(false);
+            };
+            if !values.iter().all(|v| v.is_finite()) {
+                return Err(NotFinite(format!("the coefficient errors before step {step} are not finite")).into());
+            }
+            let labels = (1..=values.len()).map(|degree| degree.to_string()).collect();
+            let name = "coefficient error by degree".to_owned();
+            events.push(Event::Measured(Measurement { step, name, path_length, labels, values }));
+        }
+        Ok(true)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::cost;
 use crate::data::Corpus;
 use crate::event::{Cause, Ending, Event, FORMAT, Score, Started, Why};
 use crate::learning_rate::learning_rate;
+use crate::measure::coefficients::Coefficients;
 use crate::method::{self, Context, Method};
 use crate::model::{self, Engine, Parameter, UpdateRule};
 use crate::objective::{self, Batch, Objective};
@@ -113,6 +114,8 @@ pub struct Trainer {
     state: LoopState,
     /// The fixed evaluation batches, made once.
     evaluation: Vec<Batch>,
+    /// Where a polynomial is learned.
+    coefficients: Option<Coefficients>,
     last_checkpoint: Option<String>,
     is_over: bool,
 }
@@ -130,6 +133,7 @@ impl Trainer {
         let evaluation = (0..config.evaluation.batches as u64)
             .map(|index| objective::evaluation_batch(corpus.as_ref(), objective, &config, index))
             .collect();
+        let coefficients = corpus.polynomial().map(|f| Coefficients::new(f, config.seed));
         let state = LoopState::new(config.schedule());
         Ok(Self {
             config,
@@ -140,6 +144,7 @@ impl Trainer {
             store,
             state,
             evaluation,
+            coefficients,
             last_checkpoint: None,
             is_over: false,
         })
@@ -190,6 +195,8 @@ impl Trainer {
             run: run.to_owned(),
             method: self.method.name().to_owned(),
             objective: self.objective.name().to_owned(),
+            loss_unit: self.objective.loss_unit().to_owned(),
+            items: self.objective.items().to_owned(),
             device: self.engine.about(),
             data: self.corpus.about(),
             schedule: self.config.schedule(),
@@ -310,6 +317,9 @@ impl Trainer {
             self.state.evaluated_at = Some(step);
             self.state.full_loss = full_score(&scores, layers).map(|score| score.loss);
             events.push(Event::Evaluated { step, why: if is_last { Why::Final } else { Why::Cadence }, scores });
+            if !self.measure(&lengths, interrupted, &mut events)? {
+                return Ok(None);
+            }
         }
         Ok(Some(events))
     }

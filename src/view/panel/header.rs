@@ -115,7 +115,7 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
         add(3, "full", format!("{:.3}{floor}", full.loss), theme.full);
     }
     if let Some(rate) = run.tokens_per_second() {
-        add(6, "tok/s", short(rate), theme.text);
+        add(6, if started.items == "tokens" { "tok/s" } else { "items/s" }, short(rate), theme.text);
     }
     if let Some(eta) = run.eta_seconds().filter(|_| matches!(app.state(), State::Running | State::Evaluating)) {
         add(4, "eta", duration(eta), theme.text);

@@ -51,7 +51,8 @@ impl Panel for Loss {
     fn title(&self, app: &App, width: u16) -> String {
         let scale = if app.ui.log_scale { ", log" } else { "" };
         let weight = app.ui.smoothing.weight();
-        let long = format!("Loss, nats per token: subnetwork (ema {weight}{scale})   ◆ full model");
+        let unit = app.run.started.as_ref().map_or("nats per token", |s| &s.loss_unit);
+        let long = format!("Loss, {unit}: subnetwork (ema {weight}{scale})   ◆ full model");
         if long.chars().count() <= usize::from(width) { long } else { format!("Loss{scale}  ◆ full model") }
     }
 
