@@ -93,6 +93,46 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Evaluate a run's newest checkpoint: the full model, or with fewer active layers
+    Eval {
+        /// A run or its directory
+        run: String,
+        /// Active layers, or all lengths [default: the full model alone]
+        #[arg(long, value_name = "N|all")]
+        path_length: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Train methods over seeds and compare them; called again, it goes on where it was left
+    Experiment {
+        /// A shipped experiment (see `raptr-tui list experiments`) or a TOML file
+        name: String,
+        /// Seeds to report [default: the experiment's]
+        #[arg(long, value_name = "N")]
+        seeds: Option<u64>,
+        /// Override any key of the config of every arm; repeatable
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+        /// Train on this text
+        #[arg(long, value_name = "FILE|DIR")]
+        data: Option<PathBuf>,
+        /// No screen: progress on stderr, the table on stdout (automatic without a terminal)
+        #[arg(long)]
+        headless: bool,
+        /// The results as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put runs side by side: losses at equal steps, FLOPs and time
+    Compare {
+        /// Runs, their directories, or recordings; others are compared with the first
+        #[arg(required = true, num_args = 2..)]
+        runs: Vec<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Write a run in another tool's format
     Export {
         /// A run or its directory
@@ -128,6 +168,8 @@ pub enum Format {
 pub enum Listed {
     /// Shipped configs
     Configs,
+    /// Shipped experiments
+    Experiments,
     /// Methods
     Methods,
     /// Objectives

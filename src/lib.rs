@@ -18,10 +18,10 @@
 //! Modules, each using only those before it:
 //!
 //! * core, plain values: [`layer_path`], [`subnetwork`], [`rng`], [`theory`], [`schedule`], [`method`], [`config`],
-//!   [`event`], [`learning_rate`], [`cost`]
+//!   [`event`], [`experiment_event`], [`learning_rate`], [`cost`]
 //! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`measure`], [`trainer`]
 //! * shell, with files, threads and the clock: [`recording`], [`run_dir`], [`session`], [`signals`], [`rerun`], [`plan`],
-//!   [`export`], [`headless`]
+//!   [`export`], [`headless`], [`experiment`]
 //! * screen: [`app`], [`player`], [`view`], [`tui`]
 //! * both sides: [`cli`], [`verbs`]
 //!
@@ -35,6 +35,8 @@ pub mod config;
 pub mod cost;
 pub mod data;
 pub mod event;
+pub mod experiment;
+pub mod experiment_event;
 pub mod export;
 pub mod headless;
 pub mod kernels;

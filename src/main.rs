@@ -16,6 +16,13 @@ fn main() -> ExitCode {
         Some(Verb::Replay { recording, speed }) => verbs::replay(&cli.train, &recording, speed),
         Some(Verb::Rerun { recording, headless }) => verbs::rerun(&cli.train, &recording, headless),
         Some(Verb::Plan { config, sets, json }) => verbs::plan(&config, &sets, json),
+        Some(Verb::Eval { run, path_length, json }) => {
+            verbs::eval(&cli.train.run_dir, &run, path_length.as_deref(), json)
+        }
+        Some(Verb::Experiment { name, seeds, sets, data, headless, json }) => {
+            verbs::experiment(&cli.train, &verbs::Asked { name: &name, seeds, sets: &sets, data, json, headless })
+        }
+        Some(Verb::Compare { runs, json }) => verbs::compare(&cli.train.run_dir, &runs, json),
         Some(Verb::Export { run, format, out }) => verbs::export(&cli.train.run_dir, &run, format, &out),
         Some(Verb::List { what }) => verbs::list(&cli.train.run_dir, what),
         Some(Verb::Completions { shell }) => Ok(verbs::completions(shell)),

@@ -11,7 +11,7 @@ const ORDER: &[&[&str]] = &[
     &["schedule", "theory"],
     &["method"],
     &["config"],
-    &["event", "learning_rate", "cost"],
+    &["event", "experiment_event", "learning_rate", "cost"],
     &["data"],
     &["objective"],
     &["kernels"],
@@ -22,20 +22,32 @@ const ORDER: &[&[&str]] = &[
     &["recording", "run_dir", "plan", "export", "signals"],
     &["session"],
     &["rerun", "headless"],
+    &["experiment"],
 ];
 
 /// The screen's side: it stands behind `event`, and beside all training.
 const SCREEN: &[(&str, &[&str])] = &[
-    ("app", &["event", "layer_path", "schedule"]),
+    ("app", &["event", "experiment_event", "layer_path", "schedule"]),
     ("player", &["app", "event"]),
-    ("view", &["app", "event", "layer_path", "schedule"]),
-    ("tui", &["app", "view", "player", "event"]),
+    ("view", &["app", "event", "experiment_event", "layer_path", "schedule"]),
+    ("tui", &["app", "view", "player", "event", "experiment_event"]),
 ];
 
 /// Words that a module must not mention.
 const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (
-        &["layer_path", "subnetwork", "rng", "schedule", "theory", "method", "event", "learning_rate", "cost"],
+        &[
+            "layer_path",
+            "subnetwork",
+            "rng",
+            "schedule",
+            "theory",
+            "method",
+            "event",
+            "experiment_event",
+            "learning_rate",
+            "cost",
+        ],
         &["candle", "ratatui", "crossterm", "crossbeam", "std::fs", "std::thread", "Instant", "SystemTime"],
     ),
     (
@@ -52,7 +64,10 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
             "Dropout",
         ],
     ),
-    (&["recording", "run_dir", "session", "rerun", "plan", "export", "player"], &["ratatui", "crossterm"]),
+    (
+        &["recording", "run_dir", "session", "rerun", "plan", "export", "player", "experiment"],
+        &["ratatui", "crossterm"],
+    ),
     (
         &["app", "view"],
         &["candle", "crossterm", "crossbeam", "std::fs", "std::thread", "Instant", "SystemTime", "Tensor"],

@@ -47,6 +47,9 @@ fn the_flags_are_these_and_no_others() {
             "replay --speed recording",
             "rerun --headless recording",
             "plan --json --set config",
+            "eval --json --path-length run",
+            "experiment --data --headless --json --seeds --set name",
+            "compare --json runs",
             "export --format --out run",
             "list what",
             "completions shell"
@@ -60,6 +63,7 @@ fn lists_plans_and_completions_print() {
     let place = Place::new();
     for (what, expected) in [
         ("configs", "quickstart"),
+        ("experiments", "horizon"),
         ("methods", "raptr"),
         ("objectives", "mlm"),
         ("themes", "colorblind"),

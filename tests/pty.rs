@@ -314,3 +314,50 @@ fn a_read_only_screen_refuses_to_steer() {
     screen.signal("-TERM");
     assert_eq!(screen.end().0, 143);
 }
+
+#[test]
+fn an_experiment_is_left_and_gone_on_with() {
+    let place = Place::new();
+    let text = format!(
+        "question = \"?\"\nconfig = \"{TINY}\"\nseeds = 1\n[set]\ntrain.steps = 4000\ncheckpoint.every = 0\n\
+         [[arm]]\nname = \"full\"\nset = {{ method.name = \"full\", stage = [] }}\n[[arm]]\nname = \"raptr\"\n"
+    );
+    place.write("tiny.toml", &text);
+    let mut screen = Screen::open(&place, &["experiment", "tiny.toml"], &[], (120, 36));
+    let shown = screen.see("▸full");
+    assert!(shown.contains("seed 1") && shown.contains("runs 0/2"), "{shown}");
+    screen.press(" ");
+    screen.see("‖ PAUSED");
+    screen.press(" ");
+    screen.see("● RUNNING");
+    screen.press("?");
+    screen.see("the same command goes on");
+    screen.press("x");
+    screen.press("q");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 0);
+    assert_restored(&raw);
+    assert!(raw.contains("the same command goes on"), "{raw}");
+    let run = place.run("tiny").join("full-4000-lr1e-2-seed1");
+    let left = std::fs::read_to_string(run.join("events.jsonl")).unwrap();
+    assert!(left.contains("\"ending\":\"stopped\""), "it came too late to stop anything");
+    let mut screen = Screen::open(&place, &["experiment", "tiny.toml"], &[], (100, 30));
+    screen.see("✓ FINISHED");
+    screen.see("fitness: unigram");
+    screen.press("q");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 0);
+    assert_restored(&raw);
+    assert!(raw.contains("speed-up: layers"), "the table stands on the normal screen");
+    let events = std::fs::read_to_string(run.join("events.jsonl")).unwrap();
+    assert!(events.starts_with(&left) && events.contains("\"event\":\"resumed\""));
+    // A signal saves as well.
+    place.write("long.toml", &text.replace("4000", "1000000"));
+    let mut screen = Screen::open(&place, &["experiment", "long.toml"], &[], (80, 24));
+    screen.see("● RUNNING");
+    screen.see("step ");
+    screen.signal("-TERM");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 143);
+    assert_restored(&raw);
+}

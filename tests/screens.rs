@@ -5,9 +5,11 @@ use std::fmt::Write;
 use std::path::Path;
 
 use proptest::prelude::*;
+use raptr_tui::app::experiment::{Board, Ended};
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::{App, Msg, Options};
 use raptr_tui::event::{Cause, Command, Ending, Event, Score, Stamped, Why};
+use raptr_tui::experiment_event::{ExperimentEvent, RunRow, RunState};
 use raptr_tui::layer_path::LayerPath;
 use raptr_tui::method::Moments;
 use raptr_tui::recording;
@@ -316,4 +318,95 @@ fn a_frame_is_quick_after_many_steps() {
     // No timing here (the benches have it): only that what is kept does not grow with the run.
     let app = synthetic(128, 60_000, 1.0, "long");
     assert!(app.run.history.buckets().len() <= 4096 && app.run.paths.len() <= 1024);
+}
+
+/// An experiment in the middle: two arms tuned, the first seeds done, one diverged, the quickstart being trained.
+fn board() -> Board {
+    let mut rows = Vec::new();
+    for horizon in [1000, 2000] {
+        let row = |arm: &str, seed: u64, rate: Option<f64>| RunRow {
+            name: String::new(),
+            arm: arm.to_owned(),
+            horizon,
+            seed,
+            learning_rate: rate,
+            is_tuning: rate.is_some(),
+            steps: horizon,
+            flops: horizon as f64 * 1e9,
+        };
+        for arm in ["full", "raptr"] {
+            rows.extend([2e-3, 4e-3].map(|rate| row(arm, 0, Some(rate))));
+        }
+        for seed in 1..=3 {
+            rows.extend(["full", "raptr", "half"].map(|arm| row(arm, seed, None)));
+        }
+    }
+    let mut board = Board::default();
+    let (name, question) = ("horizon".to_owned(), "Does it last?".to_owned());
+    board.apply(&ExperimentEvent::Begun { name, question, rows });
+    let done = |board: &mut Board, row, loss| {
+        let state = RunState::Done { loss };
+        board.apply(&ExperimentEvent::Run { row, state, from_earlier: true });
+    };
+    (0..4).for_each(|row| done(&mut board, row, 0.9));
+    for arm in ["full", "raptr"] {
+        board.apply(&ExperimentEvent::Tuned { arm: arm.to_owned(), horizon: 1000, learning_rate: Some(4e-3) });
+    }
+    for (row, loss) in [(4, 0.7012), (5, 0.7103), (7, 0.7054)] {
+        done(&mut board, row, loss);
+    }
+    board.apply(&ExperimentEvent::Run { row: 6, state: RunState::Diverged, from_earlier: false });
+    board.apply(&ExperimentEvent::Run { row: 8, state: RunState::Running, from_earlier: false });
+    for stamped in shipped("quickstart.jsonl") {
+        if matches!(stamped.event, Event::Stepped { step: 700.., .. }) {
+            break;
+        }
+        board.apply(&ExperimentEvent::Of { row: 8, stamped });
+    }
+    board
+}
+
+fn render_board(board: &Board, look: &Look, width: u16, height: u16) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| raptr_tui::view::experiment::draw(frame, board, look)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+#[test]
+fn an_experiments_screen_in_colour_and_without() {
+    let board = board();
+    for theme in ["default", "mono"] {
+        for (width, height) in [(120, 36), (80, 24)] {
+            let name = format!("experiment-{theme}-{width}x{height}");
+            insta::assert_snapshot!(name, picture(&render_board(&board, &look(theme), width, height)));
+        }
+    }
+}
+
+#[test]
+fn an_experiment_can_be_drawn_at_every_size_and_in_every_state() {
+    let live = board();
+    let ended = [
+        Ended::Finished("== 10 steps ==\narm  loss\n".repeat(30)),
+        Ended::Stopped,
+        Ended::Failed("the disk is full".to_owned()),
+        Ended::Lost,
+    ];
+    let mut boards = vec![Board::default(), live.clone()];
+    let mut helped = live.clone();
+    (helped.help, helped.scroll) = (Some(3), -99);
+    boards.push(helped);
+    for state in ended {
+        let mut board = live.clone();
+        (board.ended, board.scroll) = (Some(state), 7);
+        boards.push(board);
+    }
+    let ascii = Look { ascii: true, ..look("mono") };
+    for board in &boards {
+        for (width, height) in [(0, 0), (1, 1), (39, 9), (40, 10), (60, 12), (80, 24), (200, 60)] {
+            render_board(board, &look("default"), width, height);
+            let shown = text(&render_board(board, &ascii, width, height));
+            assert!(shown.chars().all(|c| c.is_ascii() || "│─┌┐└┘".contains(c)), "{shown}");
+        }
+    }
 }

@@ -209,6 +209,22 @@ pub static KEYS: &[Binding] = &[
     row(&[Key::Ctrl('l')], A::Redraw, Scope::Anywhere, "", "Draw the screen anew."),
 ];
 
+/// Every key of an experiment's screen.
+pub static EXPERIMENT_KEYS: &[Binding] = &[
+    row(&[c(' ')], A::Toggle, Scope::Run, "pause", "Pause training, or resume it."),
+    row(&[c('k'), Key::Up], A::ScrollUp, Scope::Anywhere, "", "Scroll the table up."),
+    row(&[c('j'), Key::Down], A::ScrollDown, Scope::Anywhere, "scroll", "Scroll the table down."),
+    row(&[Key::Esc], A::Back, Scope::Anywhere, "", "Back to the run that is being trained."),
+    row(&[c('y')], A::LogScale, Scope::Anywhere, "log", "Loss on a log scale, or a linear one."),
+    row(&[c('s')], A::Smoothing, Scope::Anywhere, "", "How strongly the loss is smoothed: .9, .98, .995."),
+    row(&[c('t')], A::Theme, Scope::Anywhere, "theme", "The next theme."),
+    row(&[c('?')], A::Help, Scope::Anywhere, "help", "This list."),
+    row(&[c('q')], A::Quit, Scope::Anywhere, "save and leave", "Save the run and leave; the same command goes on."),
+    row(&[Key::Ctrl('c')], A::Interrupt, Scope::Anywhere, "", "As q; a second time within 3 s leaves without saving."),
+    row(&[Key::Ctrl('z')], A::Suspend, Scope::Anywhere, "", "Suspend the program; training stands still until fg."),
+    row(&[Key::Ctrl('l')], A::Redraw, Scope::Anywhere, "", "Draw the screen anew."),
+];
+
 /// What a key does, live or in a replay.
 pub fn find(key: Key, is_replay: bool) -> Option<&'static Binding> {
     bindings(is_replay).find(|b| b.keys.contains(&key))

@@ -4,6 +4,7 @@
 //! the person at the keyboard has chosen. The only place where either changes is here. Never touches candle, a file, a
 //! clock, a thread or the trainer: keys and ticks arrive as plain values, wishes leave as [`Request`]s.
 
+pub mod experiment;
 mod figures;
 pub mod history;
 pub mod keys;

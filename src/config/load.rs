@@ -71,7 +71,7 @@ pub fn parse(origin: &str, text: &str, sets: &[String]) -> Result<RunConfig, Con
 }
 
 /// Puts one `KEY=VALUE` into the table. The value is TOML; what is no TOML value is taken as a string.
-fn apply(table: &mut Table, set: &str) -> Result<(), String> {
+pub(crate) fn apply(table: &mut Table, set: &str) -> Result<(), String> {
     let (key, text) = set.split_once('=').ok_or_else(|| format!("`{set}` must have the form KEY=VALUE"))?;
     let (key, text) = (key.trim(), text.trim());
     let value = format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
@@ -88,7 +88,7 @@ fn apply(table: &mut Table, set: &str) -> Result<(), String> {
 }
 
 /// A parser's message of several lines as one.
-fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     message.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }
 

@@ -11,6 +11,15 @@ use crate::method;
 use crate::subnetwork::Subnetwork;
 
 impl Trainer {
+    /// The loss at each path length over all evaluation batches; none if interrupted. The lengths must lie between the
+    /// number of fixed layers and that of the layers that exist.
+    ///
+    /// # Errors
+    /// If the engine fails or a loss is not finite.
+    pub fn scores(&mut self, lengths: &[usize], interrupted: Interrupted<'_>) -> Result<Option<Vec<Score>>> {
+        self.evaluate(lengths, self.config.evaluation.batches, interrupted)
+    }
+
     /// The loss at each path length over the first `batches` evaluation batches, each batch with a layer path of its own
     /// of exactly that length among the layers that exist; none if interrupted.
     pub(super) fn evaluate(

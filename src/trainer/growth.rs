@@ -13,7 +13,7 @@ use crate::model;
 
 impl Trainer {
     /// Layers of the full model that exist.
-    pub(super) fn existing(&self) -> usize {
+    pub fn existing(&self) -> usize {
         self.state.existing.unwrap_or_else(|| self.method.existing(&self.context()))
     }
 

@@ -217,6 +217,11 @@ impl Trainer {
         Context { settings, shape, schedule: &self.state.schedule, step: self.state.step }
     }
 
+    /// What losses are measured in.
+    pub fn loss_unit(&self) -> &'static str {
+        self.objective.loss_unit()
+    }
+
     /// The loop as it stands.
     pub fn state(&self) -> &LoopState {
         &self.state

@@ -4,6 +4,7 @@
 //! The trainer never waits for it. `terminal` enters and leaves the screen. Never touches the trainer but by the two
 //! channels.
 
+pub mod experiment;
 mod input;
 pub mod terminal;
 

@@ -11,6 +11,7 @@ use super::{Exit, has_terminal, recording_file, theme_of};
 use crate::cli::{Cli, Format, Listed, Train};
 use crate::config::load::{load, parse};
 use crate::config::shipped;
+use crate::experiment::shipped as experiments;
 use crate::signals;
 use crate::tui::{self, Source};
 use crate::{export as exports, method, objective, plan as plans, recording, run_dir, view};
@@ -69,6 +70,9 @@ pub fn list(runs: &Path, what: Listed) -> Result<Exit> {
     };
     match what {
         Listed::Configs => shipped::SHIPPED.iter().for_each(|(name, text)| row(name, shipped::about(text))),
+        Listed::Experiments => {
+            experiments::SHIPPED.iter().for_each(|(name, text)| row(name, shipped::about(text)));
+        }
         Listed::Methods => method::METHODS.iter().for_each(|m| row(m.name(), m.about())),
         Listed::Objectives => objective::OBJECTIVES.iter().for_each(|o| row(o.name(), o.about())),
         Listed::Themes => view::theme::THEMES.iter().for_each(|(name, text)| row(name, shipped::about(text))),

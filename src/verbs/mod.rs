@@ -3,10 +3,14 @@
 //! Beside `headless` and `tui` the only place that sees both the training and the screen. Prints nothing itself: what is
 //! to be said comes back as [`Exit`].
 
+mod eval;
+mod experiment;
 mod look_up;
 mod rerun;
 mod train;
 
+pub use eval::{compare, eval};
+pub use experiment::{Asked, experiment};
 pub use look_up::{completions, export, list, plan, replay};
 pub use rerun::rerun;
 pub use train::train;

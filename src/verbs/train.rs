@@ -107,20 +107,20 @@ fn show(
     })
 }
 
-/// A new run.
-fn begin(args: &Train) -> Result<(Job, RunConfig)> {
-    let name = args.config.as_deref().unwrap_or(DEFAULT_CONFIG);
-    let mut sets = args.sets.clone();
-    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    if let Some(data) = &args.data {
-        sets.push("data.source=\"text\"".to_owned());
-        sets.push(format!("data.path={}", quoted(&data.display().to_string())));
-    }
-    if let Some(device) = &args.device {
-        sets.push(format!("train.device={}", quoted(device)));
-    }
-    let mut config = load(name, &sets)?;
-    // The run must find its text again from wherever it is resumed.
+/// A string as TOML.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// What `--data` sets.
+pub(super) fn data_sets(data: Option<&Path>) -> Vec<String> {
+    data.map_or_else(Vec::new, |data| {
+        vec!["data.source=\"text\"".to_owned(), format!("data.path={}", quoted(&data.display().to_string()))]
+    })
+}
+
+/// A run must find its text again from wherever it is resumed.
+pub(super) fn absolute_paths(config: &mut RunConfig) -> Result<()> {
     if config.data.source == DataSource::Text {
         for path in [&mut config.data.path, &mut config.data.validation_path].into_iter().filter(|p| !p.is_empty()) {
             *path = std::path::absolute(&path).with_context(|| format!("finding {path}"))?.display().to_string();
@@ -130,6 +130,19 @@ fn begin(args: &Train) -> Result<(Job, RunConfig)> {
             config.data.tokenizer = std::path::absolute(tokenizer)?.display().to_string();
         }
     }
+    Ok(())
+}
+
+/// A new run.
+fn begin(args: &Train) -> Result<(Job, RunConfig)> {
+    let name = args.config.as_deref().unwrap_or(DEFAULT_CONFIG);
+    let mut sets = args.sets.clone();
+    sets.extend(data_sets(args.data.as_deref()));
+    if let Some(device) = &args.device {
+        sets.push(format!("train.device={}", quoted(device)));
+    }
+    let mut config = load(name, &sets)?;
+    absolute_paths(&mut config)?;
     // The one name that a config's own check can't know.
     if let Err(problem) = objective::find(&config.objective.name) {
         return Err(

@@ -4,6 +4,7 @@
 //! file, a thread, the trainer or a command's effect.
 
 mod canvas;
+pub mod experiment;
 mod panel;
 pub mod theme;
 

@@ -6,12 +6,11 @@ use ratatui::style::{Modifier, Style};
 
 use super::Look;
 use crate::app::App;
-use crate::app::keys::{Action, Scope, bindings};
+use crate::app::keys::{Action, Binding, Scope, bindings};
 use crate::view::plain;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let theme = &look.theme;
-    let right = area.right();
     if let Some(count) = app.ui.count {
         buf.set_stringn(
             area.x + 1,
@@ -34,16 +33,31 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
             && !(b.scope == Scope::Run && (app.options.read_only || is_over))
             && (b.action != Action::Step || is_paused)
     });
+    let is_resume = is_paused && !app.options.is_replay;
+    put_keys(shown, is_resume, look, area, buf);
+}
+
+/// Draws the keys that have a label.
+pub(in crate::view) fn keys<'a>(
+    all: impl Iterator<Item = &'a Binding>,
+    is_paused: bool,
+    look: &Look,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    put_keys(all.filter(|b| !b.label.is_empty()), is_paused, look, area, buf);
+}
+
+fn put_keys<'a>(shown: impl Iterator<Item = &'a Binding>, is_paused: bool, look: &Look, area: Rect, buf: &mut Buffer) {
+    let theme = &look.theme;
+    let right = area.right();
+    let label = |b: &Binding| if is_paused && b.action == Action::Toggle { "resume" } else { b.label };
     // Help and quit always fit: they are drawn last, at the right.
     let (last, others): (Vec<_>, Vec<_>) = shown.partition(|b| matches!(b.action, Action::Help | Action::Quit));
-    let label = |b: &crate::app::keys::Binding| match b.action {
-        Action::Toggle if is_paused && !app.options.is_replay => "resume",
-        _ => b.label,
-    };
-    let width = |b: &&crate::app::keys::Binding| b.keys[0].name().chars().count() + label(b).chars().count() + 3;
+    let width = |b: &&Binding| b.keys[0].name().chars().count() + label(b).chars().count() + 3;
     let reserved: usize = last.iter().map(width).sum();
     let mut x = area.x + 1;
-    let mut put = |b: &crate::app::keys::Binding, x: u16| {
+    let mut put = |b: &Binding, x: u16| {
         let name = b.keys[0].name();
         buf.set_stringn(
             x,

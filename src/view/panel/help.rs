@@ -6,11 +6,16 @@ use ratatui::style::{Modifier, Style};
 
 use super::Look;
 use crate::app::App;
-use crate::app::keys::bindings;
+use crate::app::keys::{Binding, bindings};
 use crate::view::plain;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, line: u16, area: Rect, buf: &mut Buffer) {
     let rows: Vec<_> = bindings(app.options.is_replay).collect();
+    draw_rows(&rows, look, line, area, buf);
+}
+
+/// Draws a table of keys, scrolled down by lines.
+pub(in crate::view) fn draw_rows(rows: &[&Binding], look: &Look, line: u16, area: Rect, buf: &mut Buffer) {
     let height = u16::try_from(rows.len()).unwrap_or(u16::MAX).saturating_add(2);
     let inner = super::super::overlay(look, "Keys   ↑ ↓ scroll, any other key closes", 84, height, area, buf);
     let shown = usize::from(inner.height);

@@ -1,0 +1,236 @@
+//! Results as text that fits 100 columns.
+//!
+//! Owns the wording and the alignment. Computes nothing.
+
+use std::fmt::Write as _;
+
+use super::definition::Role;
+use super::results::{ArmResult, Horizon, Results};
+use super::statistics::{Difference, Summary};
+use crate::plan::short;
+
+/// The widest line.
+const COLUMNS: usize = 100;
+/// The longest arm name that is shown whole.
+const NAME: usize = 18;
+
+/// An experiment's tables.
+pub fn table(results: &Results) -> String {
+    let mut text = String::new();
+    let percent = 100.0 * results.confidence;
+    wrap(&mut text, &format!("{}: {}", results.experiment, results.question), "");
+    let about = format!(
+        "{} seeds; loss: the full model's on validation data, {}; differences are paired by seed, with {percent:.0} % \
+         intervals (Student's t)",
+        results.seeds, results.loss_unit
+    );
+    wrap(&mut text, &about, "");
+    for horizon in &results.horizons {
+        let _ = writeln!(text, "\n== {} steps ==", horizon.steps);
+        text.push_str(&losses(horizon, &results.baseline));
+        text.push('\n');
+        text.push_str(&costs(horizon, &results.baseline));
+        if horizon.arms.iter().any(|arm| arm.equal_flops.is_some()) {
+            text.push('\n');
+            text.push_str(&equal_flops(horizon, &results.baseline));
+        }
+        text.push('\n');
+        fitness(&mut text, horizon, &results.baseline);
+    }
+    if results.horizons.len() > 1 {
+        text.push_str("\n== by training length ==\n");
+        text.push_str(&by_length(results));
+    }
+    text
+}
+
+/// A verdict; a star where the table can't rank depth schedules.
+fn verdict(difference: Option<&Difference>, horizon: &Horizon) -> String {
+    let star = if horizon.fitness.can_rank() { "" } else { "*" };
+    difference.map_or_else(String::new, |d| format!("{}{star}", d.verdict.text()))
+}
+
+fn losses(horizon: &Horizon, baseline: &str) -> String {
+    let head = ["arm", "steps", "rate", "loss ± std", &format!("- {}", name(baseline)), "verdict", ""];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for arm in &horizon.arms {
+        let against =
+            if arm.name == baseline { "baseline".to_owned() } else { verdict(arm.to_baseline.as_ref(), horizon) };
+        let mut note = match arm.role {
+            Role::Shallower => format!("{} layers", arm.layers),
+            Role::Method => String::new(),
+        };
+        if arm.diverged > 0 {
+            let _ = write!(note, "{}{} diverged", if note.is_empty() { "" } else { ", " }, arm.diverged);
+        }
+        rows.push(vec![
+            name(&arm.name),
+            arm.steps.to_string(),
+            format!("{:.1e}", arm.learning_rate),
+            arm.loss.map_or_else(|| "-".to_owned(), mean),
+            arm.to_baseline.map_or_else(String::new, signed),
+            against,
+            note,
+        ]);
+    }
+    aligned(&rows)
+}
+
+fn costs(horizon: &Horizon, baseline: &str) -> String {
+    let head = ["cost of a run", "layer FLOPs", "all FLOPs", "time", "speed-up: layers", "all", "time"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for arm in horizon.arms.iter().filter(|arm| arm.loss.is_some()) {
+        let ratio = |value: f64| if arm.name == baseline { "1".to_owned() } else { format!("{value:.3}x") };
+        rows.push(vec![
+            name(&arm.name),
+            short(arm.spent.layer_flops),
+            short(arm.spent.flops),
+            format!("{:.1} s", arm.spent.seconds),
+            ratio(arm.speed_up.layers),
+            ratio(arm.speed_up.all),
+            ratio(arm.speed_up.time),
+        ]);
+    }
+    aligned(&rows)
+}
+
+fn equal_flops(horizon: &Horizon, baseline: &str) -> String {
+    let curve = format!("- {}'s curve (1)", name(baseline));
+    let head = ["at equal FLOPs", &curve, "verdict", "- trained (2)", "verdict", ""];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for arm in &horizon.arms {
+        let Some(equal) = &arm.equal_flops else { continue };
+        rows.push(vec![
+            name(&arm.name),
+            equal.curve.map_or_else(|| "-".to_owned(), signed),
+            verdict(equal.curve.as_ref(), horizon),
+            equal.trained.map_or_else(|| "-".to_owned(), signed),
+            verdict(equal.trained.as_ref(), horizon),
+            equal.trained_arm.as_deref().map_or_else(String::new, |arm| format!("({})", name(arm))),
+        ]);
+    }
+    let mut text = aligned(&rows);
+    let notes = format!(
+        "(1) {baseline}'s own loss when it had spent as many FLOPs, its learning rate not yet decayed: flatters the arm. \
+         (2) {baseline} trained to so many FLOPs with its decay: the fair one."
+    );
+    wrap(&mut text, &notes, "");
+    text
+}
+
+fn fitness(text: &mut String, horizon: &Horizon, baseline: &str) {
+    let f = &horizon.fitness;
+    let value = |s: Option<Summary>| s.map_or_else(|| "not defined".to_owned(), |s| format!("{:.4}", s.mean));
+    let mut line = format!("fitness: unigram {}, bigram {}", value(f.unigram), value(f.bigram));
+    if f.floor.is_some() {
+        let _ = write!(line, ", floor {}", value(f.floor));
+    }
+    if let Some(d) = f.to_bigram {
+        let _ = write!(line, "; {baseline} - bigram {} ({})", signed(d), d.verdict.text());
+    }
+    for control in &f.to_shallower {
+        if let Some(d) = control.difference {
+            let _ = write!(line, "; {baseline} - {} {} ({})", control.arm, signed(d), d.verdict.text());
+        }
+    }
+    wrap(text, &line, "         ");
+    if f.can_rank() {
+        wrap(text, "         This table can rank depth schedules.", "         ");
+    } else {
+        let why = f.problems.join("; ");
+        let line =
+            format!("         Can't tell how depth schedules rank here: {why}. Verdicts with * are of losses alone.");
+        wrap(text, &line, "         ");
+    }
+    for caution in &f.cautions {
+        wrap(text, &format!("         Caution: {caution}."), "         ");
+    }
+}
+
+/// The differences of every arm against the length of training.
+fn by_length(results: &Results) -> String {
+    let mut head = vec!["arm - baseline".to_owned()];
+    head.extend(results.horizons.iter().map(|h| format!("{} steps", h.steps)));
+    let mut rows = vec![head];
+    let arms = results.horizons.first().map_or(&[][..], |h| &h.arms);
+    let mut add = |label: String, of: &dyn Fn(&ArmResult) -> Option<Difference>| {
+        let cells = results.horizons.iter().map(|horizon| {
+            let arm = horizon.arms.iter().find(|arm| label.split(' ').next() == Some(name(&arm.name).as_str()));
+            arm.and_then(of).map_or_else(|| "-".to_owned(), signed)
+        });
+        rows.push(std::iter::once(label.clone()).chain(cells).collect());
+    };
+    for arm in arms.iter().filter(|arm| arm.name != results.baseline) {
+        add(name(&arm.name), &|arm| arm.to_baseline);
+        if arm.equal_flops.as_ref().is_some_and(|e| e.trained_arm.is_some()) {
+            add(format!("{} (2)", name(&arm.name)), &|arm| arm.equal_flops.as_ref()?.trained);
+        }
+    }
+    // As many columns as fit; the longest trainings are the most telling.
+    while aligned(&rows).lines().any(|line| line.chars().count() > COLUMNS) && rows[0].len() > 2 {
+        rows.iter_mut().for_each(|row| drop(row.remove(1)));
+    }
+    aligned(&rows)
+}
+
+/// An arm's name, cut where it is too long for a table.
+fn name(name: &str) -> String {
+    if name.chars().count() <= NAME {
+        return name.to_owned();
+    }
+    name.chars().take(NAME - 1).chain(['…']).collect()
+}
+
+/// Mean and deviation; one seed has none.
+pub(super) fn mean(s: Summary) -> String {
+    s.std.map_or_else(|| format!("{:.4}", s.mean), |std| format!("{:.4} ±{std:.4}", s.mean))
+}
+
+/// A difference with its interval.
+pub(super) fn signed(d: Difference) -> String {
+    d.half_width.map_or_else(|| format!("{:+.4}", d.mean), |half| format!("{:+.4} ±{half:.4}", d.mean))
+}
+
+/// Rows of cells as lines: the first column to the left, the others to the right, a last one of notes to the left.
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let has_notes = rows.first().is_some_and(|head| head.len() > 1 && head[head.len() - 1].is_empty());
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (at, cell) in row.iter().enumerate() {
+            let w = widths[at];
+            let is_left = at == 0 || (has_notes && at + 1 == columns);
+            let gap = if at == 0 { "" } else { "  " };
+            let _ = if is_left { write!(line, "{gap}{cell:<w$}") } else { write!(line, "{gap}{cell:>w$}") };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Adds words as lines that are not too wide; those behind the first begin with `indent`.
+fn wrap(text: &mut String, words: &str, indent: &str) {
+    let lead: String = words.chars().take_while(|c| *c == ' ').collect();
+    let mut line = lead;
+    let mut is_empty = true;
+    for word in words.split_whitespace() {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > COLUMNS {
+            text.push_str(&line);
+            text.push('\n');
+            line = indent.to_owned();
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    text.push_str(&line);
+    text.push('\n');
+}

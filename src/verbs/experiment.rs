@@ -1,0 +1,139 @@
+//! `raptr-tui experiment`: train an experiment's runs, on the screen or without one, and print its table.
+#![allow(clippy::print_stderr)] // text for people is this file's business
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::train::{absolute_paths, data_sets};
+use super::{Exit, has_terminal, theme_of};
+use crate::app::experiment::Board;
+use crate::cli::Train;
+use crate::config::load::ConfigError;
+use crate::event::Command;
+use crate::experiment::definition::Experiment;
+use crate::experiment::dir::ExperimentDir;
+use crate::experiment::runner::{self, Live, Outcome};
+use crate::experiment::text;
+use crate::experiment_event::{ExperimentEvent, RunState};
+use crate::signals;
+use crate::tui;
+use crate::tui::terminal::mark_survivable_thread;
+use crate::view;
+
+/// What was asked for.
+pub struct Asked<'a> {
+    /// A shipped experiment or a file.
+    pub name: &'a str,
+    /// Seeds, instead of the experiment's own.
+    pub seeds: Option<u64>,
+    /// Keys for every arm.
+    pub sets: &'a [String],
+    /// Text for every arm.
+    pub data: Option<PathBuf>,
+    /// The results as JSON.
+    pub json: bool,
+    /// No screen.
+    pub headless: bool,
+}
+
+/// Trains what is left of an experiment and prints its table.
+///
+/// # Errors
+/// For an experiment that can't be used or a run that failed (a diverged one is a result, not a failure).
+pub fn experiment(args: &Train, asked: &Asked<'_>) -> Result<Exit> {
+    let theme = theme_of(args);
+    if let Err(problem) = view::theme::find(&theme, view::theme::Depth::True) {
+        return Err(ConfigError { origin: "--theme".to_owned(), problems: vec![problem] }.into());
+    }
+    let mut sets = asked.sets.to_vec();
+    sets.extend(data_sets(asked.data.as_deref()));
+    let mut experiment = Experiment::load(asked.name, &sets)?;
+    if let Some(seeds) = asked.seeds {
+        experiment = experiment.with_seeds(seeds)?;
+    }
+    experiment.arms.iter_mut().try_for_each(|arm| absolute_paths(&mut arm.config))?;
+    let dir = ExperimentDir::open(&args.run_dir, &experiment)?;
+    let place = dir.path().to_owned();
+    let live = runner::spawn(experiment, dir, mark_survivable_thread)?;
+    let signal = signals::forward(live.commands.clone())?;
+    if asked.headless || !has_terminal() {
+        follow(&live, !args.quiet);
+    } else {
+        let closed = signal.clone();
+        let options =
+            tui::Options { theme, read_only: false, must_close: Box::new(move || closed.exit_code().is_some()) };
+        let shown = tui::experiment::run(options, &live.events, &live.commands);
+        // The screen is gone, the work must not be: the run that is being trained is saved.
+        let _ = live.commands.send(Command::Stop);
+        live.events.iter().for_each(drop);
+        shown?;
+    }
+    let outcome = live.join()?;
+    let code = signal.exit_code();
+    Ok(match outcome {
+        // A signal behind the last run came too late to stop anything.
+        Outcome::Completed(results) => Exit::text(if asked.json {
+            serde_json::to_string_pretty(&*results)? + "\n"
+        } else {
+            format!(
+                "{}\nIn {}: results.json, results.txt, loss-by-*.svg, and the runs\n",
+                text::table(&results),
+                place.display()
+            )
+        }),
+        Outcome::Stopped => Exit {
+            code: code.unwrap_or(0),
+            text: String::new(),
+            error: Some(format!(
+                "left before its end; what was trained is in {}, the same command goes on",
+                place.display()
+            )),
+        },
+    })
+}
+
+/// Tells what happens on stderr until the experiment ends.
+fn follow(live: &Live, is_on: bool) {
+    let mut board = Board::default();
+    let mut began = Instant::now();
+    for event in &live.events {
+        board.apply(&event);
+        let line = match &event {
+            ExperimentEvent::Begun { name, question, rows } => Some(format!("{name}: {question} ({} runs)", rows.len())),
+            ExperimentEvent::Tuned { arm, horizon, learning_rate } => Some(match learning_rate {
+                Some(rate) => format!("{arm} at {horizon} steps: learning rate {rate:e}"),
+                None => format!("{arm} at {horizon} steps: every learning rate diverged"),
+            }),
+            ExperimentEvent::Run { state: RunState::Running, .. } => {
+                began = Instant::now();
+                None
+            }
+            ExperimentEvent::Run { row, state, from_earlier } => {
+                let what = match state {
+                    RunState::Done { loss } => format!("{loss:.4}"),
+                    _ => "diverged".to_owned(),
+                };
+                let (name, done, all) = (board.row_name(*row), board.done(), board.rows.len());
+                let left = board.eta_seconds().map_or(String::new(), |s| format!(", about {} left", view::duration(s)));
+                let how = if *from_earlier {
+                    "from earlier".to_owned()
+                } else {
+                    format!("{:.1} s{left}", began.elapsed().as_secs_f64())
+                };
+                Some(format!("[{done}/{all}] {name}: {what} ({how})"))
+            }
+            ExperimentEvent::Of { .. }
+            | ExperimentEvent::Finished { .. }
+            | ExperimentEvent::Stopped
+            // The caller reports the failure, once.
+            | ExperimentEvent::Failed { .. } => None,
+        };
+        if let (Some(line), true) = (line, is_on) {
+            // A closed stderr must not end the experiment.
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+    }
+}
