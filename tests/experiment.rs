@@ -246,15 +246,12 @@ fn interrupt(place: &Place, runs: usize, signal: i32) -> Option<i32> {
     let mut lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
     let mark = format!("[{runs}/");
     while !lines.next().expect("the experiment ended before it was interrupted").unwrap().starts_with(&mark) {}
-    let live = |dir: &Path| fs::read_dir(dir.join("checkpoints")).is_ok_and(|all| all.count() >= 1);
-    let before: Vec<PathBuf> = fs::read_dir(place.run("tiny")).unwrap().map(|e| e.unwrap().path()).collect();
+    // The run behind it has a checkpoint, and hasn't ended.
+    let is_live =
+        |dir: &Path| fs::read_dir(dir.join("checkpoints")).is_ok_and(|all| all.count() >= 1) && !is_finished(dir);
     let began = std::time::Instant::now();
-    // The newest directory is the run that is being trained.
-    while !before.iter().any(|dir| live(dir) && !is_finished(dir)) {
-        if began.elapsed().as_millis() > 300 {
-            break;
-        }
-    }
+    let any_live = || fs::read_dir(place.run("tiny")).unwrap().any(|entry| is_live(&entry.unwrap().path()));
+    while !any_live() && began.elapsed().as_secs() < 10 {}
     let pid = running.0.id().to_string();
     assert!(std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
     running.0.wait().unwrap().code()
@@ -291,14 +288,13 @@ fn an_interrupted_experiment_says_what_an_uninterrupted_one_does() {
     assert_eq!(interrupt(&cut, 4, 15), Some(143));
     assert_eq!(interrupt(&cut, 7, 9), None);
     assert_eq!(interrupt(&cut, 10, 2), Some(130));
-    let finished: Vec<(PathBuf, Vec<u8>)> = run_names(&cut)
-        .iter()
-        .map(|name| cut.run("tiny").join(name))
-        .filter(|dir| {
-            is_finished(dir) && !fs::read_to_string(dir.join(recording::FILE)).unwrap().contains("\"stopped\"")
-        })
-        .map(|dir| (dir.join(recording::FILE), fs::read(dir.join(recording::FILE)).unwrap()))
-        .collect();
+    let is_completed = |dir: &PathBuf| {
+        let text = fs::read_to_string(dir.join(recording::FILE)).unwrap();
+        text.lines().last().is_some_and(|line| line.contains("\"ending\":\"completed\""))
+    };
+    let done = run_names(&cut).into_iter().map(|name| cut.run("tiny").join(name)).filter(is_completed);
+    let finished: Vec<(PathBuf, Vec<u8>)> =
+        done.map(|dir| dir.join(recording::FILE)).map(|file| (file.clone(), fs::read(file).unwrap())).collect();
     assert!(finished.len() >= 10);
     let output = cut.output(&["experiment", "tiny.toml", "--headless"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -333,7 +329,7 @@ fn more_seeds_are_added_to_what_is_there() {
 fn what_belongs_to_something_else_is_refused() {
     let place = place("");
     let refused = |args: &[&str], code: i32, expected: &[&str]| {
-        let output = place.output(&[&["experiment"], args].concat());
+        let output = place.output(&[&["experiment", "--quiet"], args].concat());
         let message = stderr(&output);
         assert_eq!(output.status.code(), Some(code), "{message}");
         for part in expected {
@@ -346,6 +342,7 @@ fn what_belongs_to_something_else_is_refused() {
     refused(&["tiny.toml", "--seeds", "0"], 2, &["`seeds`", "not 0"]);
     refused(&["tiny.toml", "--set", "train.stepz=1"], 2, &["stepz"]);
     refused(&["bert-small", "--data", "no/such"], 4, &["no/such"]);
+    refused(&["bert-small", "--data", "nor/this"], 4, &["nor/this"]);
     assert!(place.output(&["experiment", "tiny.toml", "--headless", "--seeds", "1"]).status.success());
     refused(&["tiny.toml", "--set", "train.batch=3"], 1, &["different definition", "experiment.toml"]);
     // A run of that name is no experiment.

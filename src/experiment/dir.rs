@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::definition::Experiment;
-use crate::recording;
+use crate::{recording, run_dir};
 
 const DEFINITION: &str = "experiment.toml";
 
@@ -43,7 +43,8 @@ impl ExperimentDir {
             // Read as a definition, not compared as text: a key that is new since then has its default.
             let earlier: Option<Experiment> = toml::from_str(&text).ok();
             // More seeds, or fewer, make no other experiment: each run is what it was.
-            let is_same = earlier.is_some_and(|e| Experiment { seeds: experiment.seeds, ..e } == *experiment);
+            let is_same = !has_runs(&opened.dir)?
+                || earlier.is_some_and(|e| Experiment { seeds: experiment.seeds, ..e } == *experiment);
             if !is_same {
                 bail!(
                     "{} belongs to a different definition of this experiment (see {DEFINITION} there); \
@@ -72,6 +73,11 @@ impl ExperimentDir {
     }
 }
 
+/// Whether anything was trained below a directory; a definition that trained nothing yet may still be mended.
+fn has_runs(dir: &Path) -> Result<bool> {
+    Ok(!run_dir::list(dir)?.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +96,11 @@ mod tests {
         assert!(open(&experiment(10, 1)).err().unwrap().to_string().contains("another process"));
         drop(held);
         drop(open(&experiment(10, 3)).unwrap());
+        // Nothing was trained yet: it may be mended.
+        drop(open(&experiment(12, 3)).unwrap());
+        drop(open(&experiment(10, 3)).unwrap());
+        fs::create_dir(runs.path().join("t/full-10")).unwrap();
+        fs::write(runs.path().join("t/full-10").join(recording::FILE), "").unwrap();
         let error = open(&experiment(11, 3)).err().unwrap().to_string();
         assert!(error.contains("different definition") && !error.contains('\n'), "{error}");
         // A key that is new since the definition was written has its default.

@@ -136,6 +136,11 @@ fn cautions(arms: &[ArmResult]) -> Vec<String> {
     say(named(&is_edge), "the best learning rate lies at the edge of those tried, a better one may lie beyond");
     say(named(&|arm| arm.diverged > 0), "some runs diverged");
     say(named(&|arm| arm.same_start == Some(false)), "other initial weights than the baseline's");
+    let compared = arms.iter().filter(|arm| arm.role == Role::Method && arm.to_baseline.is_some()).count();
+    if compared >= 4 {
+        let chance = "by chance about one in twenty that differ in nothing is called better or worse";
+        cautions.push(format!("{compared} arms are compared, each at 95 %: {chance}"));
+    }
     if arms.first().is_some_and(|arm| arm.runs.len() == 2) {
         cautions.push("two seeds: intervals are wide".to_owned());
     }

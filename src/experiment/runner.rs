@@ -4,6 +4,7 @@
 //! again; one that was cut off goes on from its checkpoint, or anew if it has none. Everything that is said of a run is
 //! read from its recording, so that an interrupted experiment and an uninterrupted one say the same. Never draws.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -73,6 +74,7 @@ pub fn spawn(experiment: Experiment, dir: ExperimentDir, on_thread_start: fn()) 
             rows: rows.iter().enumerate().map(|(at, row)| (key(row), at)).collect(),
             done: HashMap::new(),
             is_paused: false,
+            is_leaving: Cell::new(false),
         };
         let begun =
             ExperimentEvent::Begun { name: experiment.name.clone(), question: experiment.question.clone(), rows };
@@ -134,6 +136,8 @@ struct Runner<'a> {
     done: HashMap<String, Figures>,
     /// A pause that was asked for holds for the next run as well.
     is_paused: bool,
+    /// A stop was asked for: it holds even if it reached a run that had just ended.
+    is_leaving: Cell<bool>,
 }
 
 /// A run's figures, or the wish to leave.
@@ -182,7 +186,10 @@ impl Runner<'_> {
     }
 
     fn wants_to_leave(&self) -> bool {
-        self.commands.try_iter().any(Command::is_urgent)
+        if self.commands.try_iter().any(Command::is_urgent) {
+            self.is_leaving.set(true);
+        }
+        self.is_leaving.get()
     }
 
     /// A run's figures: from its recording, once it has been trained.
@@ -273,6 +280,7 @@ impl Runner<'_> {
                         match command {
                             Command::Pause => self.is_paused = true,
                             Command::Resume => self.is_paused = false,
+                            Command::Stop | Command::Abort => self.is_leaving.set(true),
                             _ => {}
                         }
                         // If the trainer has gone, its last event says so.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::train::{absolute_paths, data_sets};
+use super::train::{absolute_paths, data_sets, log_to};
 use super::{Exit, has_terminal, theme_of};
 use crate::app::experiment::Board;
 use crate::cli::Train;
@@ -57,6 +57,7 @@ pub fn experiment(args: &Train, asked: &Asked<'_>) -> Result<Exit> {
     experiment.arms.iter_mut().try_for_each(|arm| absolute_paths(&mut arm.config))?;
     let dir = ExperimentDir::open(&args.run_dir, &experiment)?;
     let place = dir.path().to_owned();
+    log_to(&place.join("raptr.log"))?;
     let live = runner::spawn(experiment, dir, mark_survivable_thread)?;
     let signal = signals::forward(live.commands.clone())?;
     if asked.headless || !has_terminal() {

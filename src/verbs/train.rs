@@ -192,7 +192,7 @@ fn read_script(file: &Path) -> Result<Vec<Scripted>> {
 }
 
 /// Log lines go to the run's file, never to the screen.
-fn log_to(file: &Path) -> Result<()> {
+pub(super) fn log_to(file: &Path) -> Result<()> {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
