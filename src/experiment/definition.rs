@@ -394,7 +394,7 @@ set = { method.name = "full", model.layers = 6 }
         let (full, raptr) = (run(0, 1, 2), run(1, 1, 2));
         assert_eq!((full.seed, full.train.steps, full.train.batch, full.optimizer.warmup), (2, 200, 8, 20));
         assert_eq!(full.optimizer.learning_rate, 2e-3);
-        let mut same = raptr.clone();
+        let mut same = raptr;
         (same.method, same.stage) = (full.method.clone(), full.stage.clone());
         assert_eq!(same, full);
         assert_eq!(run(3, 0, 1).model.layers, 6);

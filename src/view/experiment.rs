@@ -107,7 +107,7 @@ fn horizons(board: &Board) -> usize {
 
 fn draw_table(board: &Board, look: &Look, area: Rect, buf: &mut Buffer) {
     let seeds = board.groups.iter().map(|g| g.seeds.len()).max().unwrap_or(0);
-    let block = frame_of(look, "Full model's final loss by arm and seed".to_owned(), true);
+    let block = frame_of(look, "Full model's final loss by arm and seed".to_owned(), false);
     let inner = block.inner(area);
     block.render(area, buf);
     let name = board.groups.iter().map(|g| g.arm.chars().count()).max().unwrap_or(3).clamp(3, 18);
