@@ -9,6 +9,7 @@ pub static SHIPPED: &[(&str, &str)] = &[
     ("flops-sweep", include_str!("../../configs/experiments/flops-sweep.toml")),
     ("stages", include_str!("../../configs/experiments/stages.toml")),
     ("transitions", include_str!("../../configs/experiments/transitions.toml")),
+    ("depth-matters", include_str!("../../configs/experiments/depth-matters.toml")),
     ("fixed-set", include_str!("../../configs/experiments/fixed-set.toml")),
 ];
 
