@@ -92,8 +92,9 @@ fn check_data(config: &RunConfig, found: &mut Found) {
     found.within("data.nesting", d.nesting, 0, 16);
     found.within("data.chain", d.chain, 0, 16);
     found.within("data.hops", d.hops, 0, 13);
-    if d.source == Source::Puzzles && d.nesting + d.chain + d.hops == 0 {
-        found.add("data.source", "is \"puzzles\", so one of data.nesting, data.chain and data.hops must be at least 1");
+    found.within("data.moves", d.moves, 0, 32);
+    if d.source == Source::Puzzles && d.nesting + d.chain + d.hops + d.moves == 0 {
+        found.add("data.source", "is \"puzzles\", so one of data.nesting, chain, hops and moves must be at least 1");
     }
     found.within("data.vocabulary", d.vocabulary, 16, 1 << 20);
     if !(d.validation_share > 0.0 && d.validation_share < 1.0) {
@@ -331,7 +332,7 @@ mod tests {
         assert_eq!(keys(|c| c.data.hops = 14), ["data.hops"]);
         let no_puzzles = |c: &mut RunConfig| {
             c.data.source = Source::Puzzles;
-            (c.data.nesting, c.data.chain, c.data.hops) = (0, 0, 0);
+            (c.data.nesting, c.data.chain, c.data.hops, c.data.moves) = (0, 0, 0, 0);
         };
         assert_eq!(keys(no_puzzles), ["data.source"]);
         assert_eq!(keys(|c| (c.data.source, c.data.path) = (Source::Puzzles, "x".into())), ["data.path"]);

@@ -137,6 +137,8 @@ pub struct DataConfig {
     pub chain: usize,
     /// Most steps of a walk in the puzzles; 0: no maps.
     pub hops: usize,
+    /// Most shuffles of cups between two places of the ball that are told in the puzzles; 0: no cups.
+    pub moves: usize,
     /// A file or a folder, for `source = "text"`.
     pub path: String,
     /// `bytes`, `bpe` or `wordpiece` (trained on the text), or the name of a `tokenizer.json`.
@@ -170,6 +172,7 @@ impl Default for DataConfig {
             nesting: 4,
             chain: 8,
             hops: 6,
+            moves: 10,
             path: String::new(),
             tokenizer: "bpe".to_owned(),
             vocabulary: 4096,

@@ -6,6 +6,7 @@
 pub static SHIPPED: &[(&str, &str)] = &[
     ("quickstart", include_str!("../../configs/quickstart.toml")),
     ("stacking", include_str!("../../configs/stacking.toml")),
+    ("depth-matters", include_str!("../../configs/depth-matters.toml")),
     ("gpt-small", include_str!("../../configs/gpt-small.toml")),
     ("ul2-small", include_str!("../../configs/ul2-small.toml")),
     ("bert-small", include_str!("../../configs/bert-small.toml")),

@@ -10,6 +10,7 @@
 mod assignments;
 mod lookups;
 mod nesting;
+mod tracking;
 mod words;
 
 use sha2::{Digest, Sha256};
@@ -50,6 +51,7 @@ static KINDS: &[Kind] = &[
     Kind { name: "nesting", word: words::SCENE, limit: |d| d.nesting, begin: nesting::Nesting::begin },
     Kind { name: "chain", word: words::LET, limit: |d| d.chain, begin: assignments::Assignments::begin },
     Kind { name: "hops", word: words::MAP, limit: |d| d.hops, begin: lookups::Lookups::begin },
+    Kind { name: "moves", word: words::CUPS, limit: |d| d.moves, begin: tracking::Tracking::begin },
 ];
 
 /// The corpus.

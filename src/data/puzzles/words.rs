@@ -26,6 +26,11 @@ pub const SUBJECTS: Range<u32> = 42..50;
 /// What closes it.
 pub const VERBS: Range<u32> = 50..58;
 
+/// As [`SCENE`].
+pub const CUPS: u32 = 58;
+/// How cups are shuffled.
+pub const MOVES: Range<u32> = 59..62;
+
 /// Every word.
 pub fn all() -> Vec<String> {
     let letters = ('a'..='z').map(String::from);
@@ -33,7 +38,8 @@ pub fn all() -> Vec<String> {
     let digits = (0..10).map(|d| d.to_string());
     let subjects = ["dog", "owl", "cat", "bee", "duck", "frog", "lion", "wolf"].map(str::to_owned);
     let verbs = ["barks", "hoots", "purrs", "hums", "quacks", "croaks", "roars", "howls"].map(str::to_owned);
-    markers.into_iter().chain(digits).chain(letters).chain(subjects).chain(verbs).collect()
+    let shuffles = ["cups", "roll", "flip", "twist"].map(str::to_owned);
+    markers.into_iter().chain(digits).chain(letters).chain(subjects).chain(verbs).chain(shuffles).collect()
 }
 
 #[cfg(test)]
@@ -48,6 +54,7 @@ mod tests {
         assert_eq!((word(DIGITS.start), word(DIGITS.end - 1)), ("0", "9"));
         assert_eq!((word(LETTERS.start), word(LETTERS.end - 1)), ("a", "z"));
         assert_eq!((word(SUBJECTS.start), word(SUBJECTS.end - 1)), ("dog", "wolf"));
-        assert_eq!((word(VERBS.start), word(VERBS.end - 1), words.len()), ("barks", "howls", VERBS.end as usize));
+        assert_eq!((word(VERBS.start), word(VERBS.end - 1), word(CUPS)), ("barks", "howls", "cups"));
+        assert_eq!((word(MOVES.start), word(MOVES.end - 1), words.len()), ("roll", "twist", MOVES.end as usize));
     }
 }
