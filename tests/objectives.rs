@@ -37,7 +37,8 @@ fn evaluations(events: &[Event]) -> Vec<f32> {
 #[test]
 fn each_trains_and_trains_again_to_the_same_bits() {
     let place = Place::new();
-    for objective in OBJECTIVES {
+    // The one that predicts no tokens has tests of its own (tests/polynomial.rs).
+    for objective in OBJECTIVES.iter().filter(|o| o.architecture() != Architecture::Mlp) {
         let name = objective.name();
         let set = settings(name, objective.architecture());
         let events = place.train(name, &strs(&set));

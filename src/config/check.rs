@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(keys(|c| polynomial(c, &|c| c.model.context = 65)), ["model.context"]);
         assert_eq!(keys(|c| polynomial(c, &|c| c.objective.degrees = 21)), ["objective.degrees"]);
         assert_eq!(keys(|c| polynomial(c, &|c| c.objective.monomials = 0)), ["objective.monomials"]);
-        assert_eq!(keys(|c| polynomial(c, &|c| c.method.axis = Axis::Width)), ["method.axis"]);
+        assert_eq!(keys(|c| polynomial(c, &|c| (c.method.axis, c.model.width) = (Axis::Width, 24))), ["method.axis"]);
         let text = |c: &mut RunConfig| (c.data.source, c.data.path) = (Source::Text, "a".into());
         assert_eq!(keys(|c| polynomial(c, &text)), ["data.source"]);
     }

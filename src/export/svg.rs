@@ -1,9 +1,10 @@
 //! A line chart as SVG: lines with bands, level marks, axes, a legend.
 //!
-//! Owns the picture: a text file that any browser shows, light or dark as the reader has it. The same chart gives the same
-//! bytes. Knows nothing of runs.
+//! Owns what of the data is shown and how lines are told apart; plotters draws. The same chart gives the same bytes. Knows
+//! nothing of runs.
 
-use std::fmt::Write as _;
+use plotters::coord::Shift;
+use plotters::prelude::*;
 
 use crate::plan::short;
 
@@ -42,22 +43,28 @@ pub struct Chart {
     pub marks: Vec<Mark>,
 }
 
-/// Colours that can be told apart with every common colour blindness (Okabe and Ito), on light and dark.
-const COLORS: [&str; 8] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a00", "#808080"];
-/// Beside the colour, so that nothing is told by colour alone.
-const DASHES: [&str; 4] = ["", "6 3", "2 3", "8 3 2 3"];
+/// Colours that can be told apart with every common colour blindness (Okabe and Ito).
+const COLORS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(138, 138, 0),
+    RGBColor(128, 128, 128),
+];
+/// Lengths of dashes and gaps, beside the colour, so that nothing is told by colour alone; 0: none.
+const DASHES: [(u32, u32); 4] = [(0, 0), (8, 4), (3, 4), (14, 5)];
+const SIZE: (u32, u32) = (900, 540);
 
-const SIZE: (f64, f64) = (800.0, 480.0);
-/// Left, top, right, bottom of the plot.
-const PLOT: [f64; 4] = [70.0, 60.0, 780.0, 425.0];
-
-/// Data to picture.
-struct Scale {
+/// What of the data is shown.
+struct Range {
     x: [f64; 2],
     y: [f64; 2],
 }
 
-impl Scale {
+impl Range {
     fn of(chart: &Chart) -> Option<Self> {
         let points = || chart.lines.iter().flat_map(|line| &line.points);
         let range = |values: &mut dyn Iterator<Item = f64>| {
@@ -82,146 +89,92 @@ impl Scale {
         Some(Self { x: [x[0], if x[1] > x[0] { x[1] } else { x[0] + 1.0 }], y: [low - margin, high + margin] })
     }
 
-    fn place(&self, x: f64, y: f64) -> (f64, f64) {
-        let share = |v: f64, [low, high]: [f64; 2]| (v - low) / (high - low);
-        let [left, top, right, bottom] = PLOT;
-        (left + share(x, self.x) * (right - left), bottom - share(y, self.y) * (bottom - top))
+    /// Decimals that tell labels of the y axis apart.
+    fn digits(&self) -> usize {
+        let step = (self.y[1] - self.y[0]) / 8.0;
+        (1.0 - step.log10().floor()).clamp(0.0, 8.0) as usize
     }
 }
 
-/// Round numbers within a range, four to eight of them.
-fn ticks([low, high]: [f64; 2]) -> Vec<f64> {
-    let rough = (high - low) / 6.0;
-    let power = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|s| s * power).find(|s| *s >= rough).unwrap_or(rough);
-    let first = (low / step).ceil() as i64;
-    (first..).map(|i| i as f64 * step).take_while(|v| *v <= high * (1.0 + 1e-12)).take(12).collect()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
+/// What a picture kept in memory can fail with is never seen; the type has to be named all the same.
+type Failed = DrawingAreaErrorKind<std::io::Error>;
 
 impl Chart {
     /// The chart as SVG; without a point it says so.
     pub fn to_svg(&self) -> String {
         let mut svg = String::new();
-        let (width, height) = SIZE;
-        let _ = write!(
-            svg,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-             <style>svg {{ color: #222; background: #fff; }} @media (prefers-color-scheme: dark) {{ svg {{ color: #ddd; background: #181818; }} }}</style>\n"
-        );
-        let [left, top, right, bottom] = PLOT;
-        let _ = writeln!(
-            svg,
-            "<clipPath id=\"plot\"><rect x=\"{left}\" y=\"{top}\" width=\"{}\" height=\"{}\"/></clipPath>",
-            right - left,
-            bottom - top
-        );
-        let mut write_text = |x: f64, y: f64, more: &str, text: &str| {
-            let _ =
-                writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"currentColor\" {more}>{}</text>", escape(text));
+        let drawn = {
+            let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+            self.draw(&root).and_then(|()| root.present())
         };
-        write_text(left, 22.0, "font-size=\"16\" font-weight=\"bold\"", &self.title);
-        write_text(left, 40.0, "", &self.subtitle);
-        write_text((left + right) / 2.0, height - 10.0, "text-anchor=\"middle\"", &self.x);
-        let turned = format!("text-anchor=\"middle\" transform=\"rotate(-90 16 {:.1})\"", (top + bottom) / 2.0);
-        write_text(16.0, (top + bottom) / 2.0, &turned, &self.y);
-        match Scale::of(self) {
-            Some(scale) => {
-                axes(&mut svg, &scale);
-                self.draw(&mut svg, &scale);
-            }
-            None => {
-                let _ = writeln!(
-                    svg,
-                    "<text x=\"{left}\" y=\"{}\" fill=\"currentColor\">no evaluation yet</text>",
-                    top + 20.0
-                );
-            }
+        match drawn {
+            Ok(()) => svg,
+            Err(error) => format!("<svg xmlns=\"http://www.w3.org/2000/svg\"><!-- {error} --></svg>\n"),
         }
-        svg.push_str("</svg>\n");
-        svg
     }
 
-    fn draw(&self, svg: &mut String, scale: &Scale) {
-        let [left, top, right, _] = PLOT;
-        for mark in self.marks.iter().filter(|m| m.value >= scale.y[0] && m.value <= scale.y[1]) {
-            let (_, y) = scale.place(scale.x[0], mark.value);
-            let _ = writeln!(
-                svg,
-                "<line x1=\"{left}\" y1=\"{y:.1}\" x2=\"{right}\" y2=\"{y:.1}\" stroke=\"currentColor\" stroke-dasharray=\"1 3\"/>\n\
-                 <text x=\"{:.1}\" y=\"{:.1}\" fill=\"currentColor\">{} {:.3}</text>",
-                left + 6.0,
-                y - 4.0,
-                escape(&mark.label),
-                mark.value
-            );
+    fn draw(&self, root: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Failed> {
+        root.fill(&WHITE)?;
+        let (title, rest) = root.split_vertically(52);
+        title.draw(&Text::new(self.title.clone(), (16, 8), ("sans-serif", 20)))?;
+        title.draw(&Text::new(self.subtitle.clone(), (16, 32), ("sans-serif", 13)))?;
+        let Some(range) = Range::of(self) else {
+            return rest.draw(&Text::new("no evaluation yet", (16, 20), ("sans-serif", 14)));
+        };
+        let ([x0, x1], [y0, y1]) = (range.x, range.y);
+        let mut chart = ChartBuilder::on(&rest)
+            .margin(10)
+            .margin_right(30)
+            .x_label_area_size(44)
+            .y_label_area_size(70)
+            .build_cartesian_2d(x0..x1, y0..y1)?;
+        let digits = range.digits();
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(BLACK.mix(0.1))
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .x_label_formatter(&|x| short(*x))
+            .y_label_formatter(&|y| format!("{y:.digits$}"))
+            .label_style(("sans-serif", 13))
+            .draw()?;
+        for mark in self.marks.iter().filter(|m| m.value >= y0 && m.value <= y1) {
+            let ends = [(x0, mark.value), (x1, mark.value)];
+            chart.draw_series(DashedLineSeries::new(ends, 1, 4, BLACK.mix(0.6).into()))?;
+            let text = format!("{} {:.3}", mark.label, mark.value);
+            chart.draw_series(std::iter::once(Text::new(text, (x0, mark.value), ("sans-serif", 12))))?;
         }
         for (index, line) in self.lines.iter().enumerate() {
             let color = COLORS[index % COLORS.len()];
-            let dash = DASHES[index / 2 % DASHES.len()];
-            let at = |p: &[f64; 3], shift: f64| {
-                let (x, y) = scale.place(p[0], p[1] + shift * p[2]);
-                // Far above the plot a coordinate needs no more precision; some viewers mind huge ones.
-                format!("{x:.1},{:.1}", y.clamp(-1e4, 1e4))
-            };
+            let (dash, gap) = DASHES[index / COLORS.len() % DASHES.len()];
+            // A coordinate far outside needs no more precision, and some viewers mind huge ones.
+            let far = 2.0 * (y1 - y0);
+            let at = move |p: &[f64; 3], side: f64| (p[0], (p[1] + side * p[2]).clamp(y0 - far, y1 + far));
             if line.points.iter().any(|p| p[2] > 0.0) {
-                let band = line.points.iter().map(|p| at(p, 1.0)).chain(line.points.iter().rev().map(|p| at(p, -1.0)));
-                let band: Vec<String> = band.collect();
-                let _ = writeln!(
-                    svg,
-                    "<polygon clip-path=\"url(#plot)\" fill=\"{color}\" fill-opacity=\"0.18\" points=\"{}\"/>",
-                    band.join(" ")
-                );
+                let above = line.points.iter().map(|p| at(p, 1.0));
+                let band: Vec<_> = above.chain(line.points.iter().rev().map(|p| at(p, -1.0))).collect();
+                chart.draw_series(std::iter::once(Polygon::new(band, color.mix(0.15))))?;
             }
-            let points: Vec<String> = line.points.iter().map(|p| at(p, 0.0)).collect();
-            let _ = writeln!(
-                svg,
-                "<polyline clip-path=\"url(#plot)\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\" points=\"{}\"/>",
-                points.join(" ")
-            );
-            let (x, y) = (right - 190.0, top + 14.0 + 17.0 * index as f64);
+            let points = line.points.iter().map(|p| at(p, 0.0));
+            let style = color.stroke_width(2);
+            let drawn = if dash == 0 {
+                chart.draw_series(LineSeries::new(points, style))?
+            } else {
+                chart.draw_series(DashedLineSeries::new(points, dash, gap, style))?
+            };
             let last = line.points.last().map_or(String::new(), |p| format!(" {:.4}", p[1]));
-            let _ = writeln!(
-                svg,
-                "<line x1=\"{x}\" y1=\"{:.1}\" x2=\"{}\" y2=\"{:.1}\" stroke=\"{color}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"/>\n\
-                 <text x=\"{}\" y=\"{y:.1}\" fill=\"currentColor\">{}{last}</text>",
-                y - 4.0,
-                x + 28.0,
-                y - 4.0,
-                x + 34.0,
-                escape(&line.label)
-            );
+            drawn
+                .label(format!("{}{last}", line.label))
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], color.stroke_width(2)));
         }
-    }
-}
-
-fn axes(svg: &mut String, scale: &Scale) {
-    let [left, top, right, bottom] = PLOT;
-    let _ = writeln!(svg, "<path d=\"M{left} {top}V{bottom}H{right}\" fill=\"none\" stroke=\"currentColor\"/>");
-    for value in ticks(scale.x) {
-        let (x, _) = scale.place(value, scale.y[0]);
-        let _ = writeln!(
-            svg,
-            "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\" fill=\"currentColor\">{}</text>",
-            bottom + 18.0,
-            short(value)
-        );
-    }
-    let ticks = ticks(scale.y);
-    let step = ticks.windows(2).map(|w| w[1] - w[0]).next().unwrap_or(1.0);
-    let digits = (-step.log10().floor()).clamp(0.0, 8.0) as usize;
-    for value in ticks {
-        let (_, y) = scale.place(scale.x[0], value);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{left}\" y1=\"{y:.1}\" x2=\"{right}\" y2=\"{y:.1}\" stroke=\"currentColor\" stroke-opacity=\"0.12\"/>\n\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"currentColor\">{value:.digits$}</text>",
-            left - 6.0,
-            y + 4.0
-        );
+        chart
+            .configure_series_labels()
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.2))
+            .label_font(("sans-serif", 13))
+            .draw()?;
+        Ok(())
     }
 }
 
@@ -248,36 +201,27 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round_and_within() {
-        assert_eq!(ticks([0.0, 100.0]), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
-        let got = ticks([0.63, 0.91]);
-        assert!(got.iter().zip([0.65, 0.7, 0.75, 0.8, 0.85, 0.9]).all(|(a, b)| (a - b).abs() < 1e-9), "{got:?}");
-        for (low, high) in [(1e-9, 3e-9), (-5.0, 7.0), (1e12, 9e15)] {
-            let n = ticks([low, high]).len();
-            assert!((3..=12).contains(&n), "{low} {high}: {n}");
-        }
-    }
-
-    #[test]
-    fn points_lie_where_they_belong() {
-        let scale = Scale { x: [0.0, 100.0], y: [1.0, 3.0] };
-        assert_eq!(scale.place(0.0, 1.0), (PLOT[0], PLOT[3]));
-        assert_eq!(scale.place(100.0, 3.0), (PLOT[2], PLOT[1]));
-        assert_eq!(scale.place(50.0, 2.0), ((PLOT[0] + PLOT[2]) / 2.0, (PLOT[1] + PLOT[3]) / 2.0));
+    fn the_first_steps_do_not_flatten_the_rest() {
+        let range = Range::of(&chart()).unwrap();
+        // From the second point on: 1 + 10 / 11 - 0.5 (a level of 1.2 lies below it) to 2 + 10 / 2 + 0.5, and a margin.
+        assert_eq!(range.x, [0.0, 100.0]);
+        let margin = 0.05 * (7.5 - 1.2);
+        assert!((range.y[0] - (1.2 - margin)).abs() < 1e-9 && (range.y[1] - (7.5 + margin)).abs() < 1e-9);
+        assert!(Range::of(&Chart { lines: Vec::new(), ..chart() }).is_none());
     }
 
     #[test]
     fn a_chart_is_well_formed_and_holds_every_line() {
         let svg = chart().to_svg();
-        assert!(svg.contains("a &lt; b") && svg.contains(">full 1.9091<") && svg.contains(">raptr 2.9091<"));
-        assert_eq!((svg.matches("<polyline").count(), svg.matches("<polygon").count()), (2, 2));
+        assert!(svg.contains("a &lt; b") && svg.contains("full 1.9091") && svg.contains("raptr 2.9091"));
+        // Two bands, and two curves beside axes, level and legend.
+        assert_eq!(svg.matches("<polygon").count(), 2);
+        let curves = |color: &str| svg.lines().filter(|l| l.starts_with("<polyline") && l.contains(color)).count();
+        assert_eq!((curves("#0072B2"), curves("#D55E00")), (2, 2));
         assert!(svg.contains("floor 1.200") && !svg.contains("far"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
-        // Every element is closed: as many ends as beginnings.
-        let open = svg.matches('<').count() - svg.matches("</").count();
-        assert_eq!(open, svg.matches("/>").count() + svg.matches("</").count());
-        assert_eq!(svg, chart().to_svg());
+        assert_eq!(svg, chart().to_svg(), "the same chart gives the same bytes");
         let empty = Chart { lines: Vec::new(), ..chart() }.to_svg();
-        assert!(empty.contains("no evaluation yet") && empty.ends_with("</svg>\n"));
+        assert!(empty.contains("no evaluation yet") && empty.trim_end().ends_with("</svg>"));
     }
 }
