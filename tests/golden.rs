@@ -55,7 +55,7 @@ fn the_steered_recording_trains_again() {
 
 #[test]
 fn the_quickstart_comes_close_to_its_floor() {
-    // A recorded run of README's first command, when it had 2000 steps.
+    // A recorded run of README's first command.
     let events = recording::read(&file("recordings/quickstart.jsonl")).unwrap();
     let Event::Started(started) = &events[0].event else { panic!("no start") };
     let full = events.iter().rev().find_map(|s| match &s.event {
