@@ -1,96 +1,108 @@
-//! Assignments: variables that take a digit, or the value of an earlier variable, as in `b 7 k b c k 7`: b = 7, k = b,
-//! c = k, which is 7.
+//! Assignments: variables that take a digit, or the value of an earlier variable, as in `a 7 b 3 c 5 d a e d 7`: a = 7,
+//! b = 3, c = 5, d = a, and e = d, which is 7.
 //!
-//! Each of the letters is assigned once, in random order. A statement is the variable and its source; behind a source that
-//! is a variable its value may be told, and which one that is is certain. As no one knows where a value will be told, every
-//! source's value is worth knowing; and one that was told, or is a digit, need not be followed any further.
+//! Chains run beside each other: the first variables take different digits, each later one takes the value of the latest
+//! of one of the chains. Each letter is assigned once, in alphabetical order. A statement is the variable and its source;
+//! behind a source that is a variable its value may be told, which is certain. As no one knows where a value will be told,
+//! every source's value is worth knowing; one that was told, or is a digit, need not be followed any further.
 
 use super::words::{DIGITS, LETTERS};
-use super::{Document, uniform};
+use super::{Document, ends, uniform};
 
-/// How likely a source is a digit once there are variables.
-const DIGIT: f64 = 0.1;
-/// How likely the value is told behind a source that is a variable.
-const TOLD: f64 = 0.3;
-/// A source is one of that many latest variables: chains run beside each other.
-const RECENT: usize = 4;
+/// How many chains there are.
+const CHAINS: usize = 3;
 
 /// A list of assignments.
 pub struct Assignments {
     limit: usize,
-    /// Variables in the order of their assignment, with their values and how many assignments lead to a value in the text.
-    known: Vec<(u32, u32, usize)>,
+    /// How many variables were named.
+    named: u32,
+    chains: Vec<Chain>,
     now: Now,
+}
+
+/// A chain of assignments.
+#[derive(Clone, Copy)]
+struct Chain {
+    /// Its latest variable.
+    latest: u32,
+    value: u32,
+    /// Assignments from the latest variable to a value in the text.
+    distance: usize,
 }
 
 #[derive(Clone, Copy)]
 enum Now {
     /// A statement begins.
     Variable,
-    /// This variable was named.
-    Source(u32),
-    /// The latest variable has a source whose value may be told.
-    Value,
+    /// The latest variable needs a source.
+    Source,
+    /// This chain went on; its value may be told.
+    Value(usize),
 }
 
 impl Assignments {
     /// Assignments of which at most `limit` must be followed to a value in the text.
     pub fn begin(limit: usize) -> Box<dyn Document> {
-        Box::new(Self { limit, known: Vec::new(), now: Now::Variable })
+        Box::new(Self { limit, named: 0, chains: Vec::new(), now: Now::Variable })
     }
 
-    /// Every variable that has no value yet, likely `total` together.
-    fn unassigned(&self, total: f64) -> Vec<(u32, f64)> {
-        let is_new = |letter: &u32| self.known.iter().all(|(variable, ..)| variable != letter);
-        uniform(LETTERS.filter(is_new), total)
+    /// The next variable, that likely; none behind the last.
+    fn variable(&self, p: f64) -> Vec<(u32, f64)> {
+        uniform(LETTERS.skip(self.named as usize).take(1), p)
     }
 }
 
 impl Document for Assignments {
     fn next(&self) -> Vec<(u32, f64)> {
-        match (self.now, self.known.last()) {
-            (Now::Source(_), None) => uniform(DIGITS, 1.0),
-            (Now::Source(_), Some(_)) => {
-                let recent = self.known.iter().rev().take(RECENT).map(|&(variable, ..)| variable);
-                let mut next = uniform(recent, 1.0 - DIGIT);
-                next.extend(uniform(DIGITS, DIGIT));
-                next
+        match self.now {
+            Now::Variable => self.variable(1.0),
+            Now::Source if self.chains.len() < CHAINS => {
+                uniform(DIGITS.filter(|digit| self.chains.iter().all(|c| c.value != *digit)), 1.0)
             }
-            (Now::Value, Some(&(_, value, distance))) => {
-                let is_certain = distance == self.limit || self.known.len() == LETTERS.len();
-                let told = if is_certain { 1.0 } else { TOLD };
-                let mut next = if is_certain { Vec::new() } else { self.unassigned(1.0 - told) };
+            Now::Source => uniform(self.chains.iter().map(|chain| chain.latest), 1.0),
+            Now::Value(chain) => {
+                let Chain { value, distance, .. } = self.chains[chain];
+                // Told at the end, if not before.
+                let is_last = self.named as usize == LETTERS.len();
+                let told = if is_last { 1.0 } else { ends(distance, self.limit) };
+                let mut next = if told < 1.0 { self.variable(1.0 - told) } else { Vec::new() };
                 next.push((value, told));
                 next
             }
-            (Now::Variable | Now::Value, _) => self.unassigned(1.0),
         }
     }
 
     fn take(&mut self, token: u32) {
         self.now = match self.now {
-            Now::Source(variable) if DIGITS.contains(&token) => {
-                self.known.push((variable, token, 0));
+            Now::Value(chain) if DIGITS.contains(&token) => {
+                // It can be read off here.
+                self.chains[chain].distance = 0;
                 Now::Variable
             }
-            Now::Source(variable) => {
-                let source = self.known.iter().find(|(known, ..)| *known == token);
-                let (_, value, distance) = source.copied().unwrap_or_default();
-                self.known.push((variable, value, distance + 1));
-                Now::Value
+            Now::Variable | Now::Value(_) => {
+                self.named += 1;
+                Now::Source
             }
-            Now::Value if DIGITS.contains(&token) => {
-                // Told: it can be read off here.
-                self.known.last_mut().into_iter().for_each(|(.., distance)| *distance = 0);
-                Now::Variable
+            Now::Source => {
+                let latest = LETTERS.start + self.named - 1;
+                if let Some(chain) = self.chains.iter().position(|chain| chain.latest == token) {
+                    let Chain { value, distance, .. } = self.chains[chain];
+                    self.chains[chain] = Chain { latest, value, distance: distance + 1 };
+                    Now::Value(chain)
+                } else {
+                    self.chains.push(Chain { latest, value: token, distance: 0 });
+                    Now::Variable
+                }
             }
-            Now::Variable | Now::Value => Now::Source(token),
         };
     }
 
-    /// A told value's: how many assignments lead from it to the digit.
+    /// A told value's: how many assignments lead from it to a value in the text.
     fn difficulty(&self, token: u32) -> Option<usize> {
-        let &(_, _, distance) = self.known.last()?;
-        (matches!(self.now, Now::Value) && DIGITS.contains(&token)).then_some(distance)
+        match self.now {
+            Now::Value(chain) if DIGITS.contains(&token) => Some(self.chains[chain].distance),
+            _ => None,
+        }
     }
 }

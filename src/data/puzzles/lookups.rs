@@ -1,11 +1,11 @@
 //! Maps: which place leads to which, in random order, then walks, as in `b d a b d c c a` and `a > > d`: two steps from a.
 //!
 //! The pointers form one cycle through twice as many places as a walk has steps at most, so that no walk is shorter
-//! backwards. A walk is its first place, a `>` for each step, and the place where it ends, which is certain. All lengths
-//! are equally likely, and no one knows at a `>` whether another one follows: every place on the way is worth knowing.
+//! backwards. A walk is its first place, a `>` for each step, and the place where it ends, which is certain. No one knows
+//! at a `>` whether another one follows: every place on the way is worth knowing.
 
 use super::words::{LETTERS, THEN};
-use super::{Document, LENGTH, uniform};
+use super::{Document, LENGTH, ends, uniform};
 
 /// A map and walks on it.
 pub struct Lookups {
@@ -69,8 +69,7 @@ impl Document for Lookups {
             Now::Pointer(from) => self.unreached(from),
             Now::Walk(0, _) => vec![(THEN, 1.0)],
             Now::Walk(steps, here) => {
-                // All lengths from 1 to the limit equally likely: 1 / (those that are left).
-                let ends = 1.0 / (self.limit + 1 - steps) as f64;
+                let ends = ends(steps, self.limit);
                 let mut next = vec![(here, ends)];
                 if steps < self.limit {
                     next.push((THEN, 1.0 - ends));

@@ -23,6 +23,9 @@ use crate::rng::Rng;
 /// A document ends as soon as it can behind so many words.
 const LENGTH: usize = 64;
 
+/// An answer of one step more is so much rarer: easy ones must be frequent, or nothing is learnt that harder ones build on.
+const RARER: f64 = 0.75;
+
 /// A document as far as it was told.
 trait Document {
     /// Every word that may come next, with its probability; none if the document is over.
@@ -98,6 +101,14 @@ impl Reader<'_> {
         let before: usize = self.kinds[..*kind].iter().map(|(_, limit)| limit).sum();
         document.difficulty(token).map(|difficulty| before + difficulty - 1)
     }
+}
+
+/// How likely an answer comes after `steps`, none having come before, if each number of steps up to the limit is [`RARER`]
+/// times as likely as the one before it.
+fn ends(steps: usize, limit: usize) -> f64 {
+    let left = limit.saturating_sub(steps) + 1;
+    // Geometric weights of the numbers that are left: the first of them over their sum.
+    if left == 1 { 1.0 } else { (1.0 - RARER) / (1.0 - RARER.powi(left as i32)) }
 }
 
 /// Tokens that are equally likely, `total` together.

@@ -2,11 +2,11 @@
 //!
 //! The row of cups is rolled (each one to the right, the last to the front), flipped (its order turned round) or twisted
 //! (the first two change places, and the third with the fourth); after some shuffles the ball's place is told, which is
-//! certain. The shuffles generate the alternating group of five: where a sequence of them leads can't be summed up in any
-//! order. All lengths up to a limit are equally likely, and no one knows whether another shuffle follows.
+//! certain. The shuffles generate the alternating group of five, which has no smaller ones to reduce it to: they must be
+//! followed in order. No one knows whether another shuffle follows: the place is worth knowing after each.
 
 use super::words::{LETTERS, MOVES};
-use super::{Document, LENGTH, uniform};
+use super::{Document, LENGTH, ends, uniform};
 
 /// Where each shuffle takes the ball from each place.
 const TO: [[u32; 5]; 3] = [[1, 2, 3, 4, 0], [4, 3, 2, 1, 0], [1, 0, 3, 2, 4]];
@@ -36,8 +36,7 @@ impl Document for Tracking {
         if self.moves == 0 {
             return if self.length >= LENGTH { Vec::new() } else { uniform(MOVES, 1.0) };
         }
-        // All lengths from 1 to the limit equally likely: 1 / (those that are left).
-        let told = 1.0 / (self.limit + 1 - self.moves) as f64;
+        let told = ends(self.moves, self.limit);
         let mut next = vec![(LETTERS.start + place, told)];
         if self.moves < self.limit {
             next.extend(uniform(MOVES, 1.0 - told));
