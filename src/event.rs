@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::layer_path::LayerPath;
+pub use crate::measurement::{Measurement, What};
 use crate::method::Moments;
 use crate::schedule::Schedule;
 
@@ -251,29 +252,6 @@ pub struct Score {
     pub batches: usize,
 }
 
-/// Numbers that say something about the model beside its loss.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Measurement {
-    /// Steps trained so far.
-    pub step: u64,
-    /// What was measured, as in "coefficient error by degree".
-    pub name: String,
-    /// Active layers of the network it was measured on.
-    pub path_length: usize,
-    /// What each value is of, as in "1".
-    pub labels: Vec<String>,
-    /// One for each label.
-    pub values: Vec<f32>,
-}
-
-impl Measurement {
-    /// Labels and values as a line, for people.
-    pub fn line(&self) -> String {
-        let each: Vec<String> = self.labels.iter().zip(&self.values).map(|(l, v)| format!("{l}: {v:.4}")).collect();
-        each.join("  ")
-    }
-}
-
 /// What a change of path length did to the loss of the subnetwork, on one fixed batch set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
@@ -355,8 +333,13 @@ pub enum Command {
     PreviousStage,
     /// Evaluate the full model now.
     Evaluate,
-    /// Evaluate at every path length now.
+    /// Evaluate at every path length now, each batch with one layer path ([`What::Curve`] sees several).
     EvaluateCurve,
+    /// Measure something now.
+    Measure {
+        /// Which.
+        what: What,
+    },
     /// Write a checkpoint now.
     Save,
     /// Multiply the scheduled learning rate from now on.

@@ -17,8 +17,8 @@
 //!
 //! Modules, each using only those before it:
 //!
-//! * core, plain values: [`layer_path`], [`subnetwork`], [`rng`], [`theory`], [`schedule`], [`method`], [`config`],
-//!   [`event`], [`experiment_event`], [`learning_rate`], [`cost`]
+//! * core, plain values: [`layer_path`], [`subnetwork`], [`measurement`], [`rng`], [`theory`], [`schedule`], [`method`],
+//!   [`config`], [`event`], [`experiment_event`], [`learning_rate`], [`cost`]
 //! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`measure`], [`trainer`]
 //! * shell, with files, threads and the clock: [`recording`], [`run_dir`], [`session`], [`signals`], [`rerun`], [`plan`],
 //!   [`export`], [`headless`], [`experiment`]
@@ -43,6 +43,7 @@ pub mod kernels;
 pub mod layer_path;
 pub mod learning_rate;
 pub mod measure;
+pub mod measurement;
 pub mod method;
 pub mod model;
 pub mod objective;

@@ -205,10 +205,12 @@ fn is_same(a: &Event, b: &Event, closeness: Closeness) -> bool {
         (Event::Measured(a), Event::Measured(b)) => {
             // Many of them are sums of small differences: what is nearly nothing need only be nearly nothing.
             let small = |x: f32, y: f32| closeness != Closeness::Bits && (x - y).abs() < 1e-3;
-            let same = |(x, y): (&f32, &f32)| near(*x, *y) || small(*x, *y);
+            let same = |x: &[f32], y: &[f32]| {
+                x.len() == y.len() && x.iter().zip(y).all(|(x, y)| near(*x, *y) || small(*x, *y))
+            };
             (a.step, &a.name, a.path_length, &a.labels) == (b.step, &b.name, b.path_length, &b.labels)
-                && a.values.len() == b.values.len()
-                && a.values.iter().zip(&b.values).all(same)
+                && same(&a.values, &b.values)
+                && same(&a.spreads, &b.spreads)
         }
         (Event::TransitionMeasured(a), Event::TransitionMeasured(b)) => {
             let place = (a.step, a.at, a.stage, a.from, a.to) == (b.step, b.at, b.stage, b.from, b.to);

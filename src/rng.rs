@@ -25,6 +25,8 @@ pub enum Purpose {
     EvaluationMask = 6,
     /// The fixed layer paths of an evaluation; the step is the path length, the index the batch.
     EvaluationLayerPath = 7,
+    /// Layers that a pruning curve drops at random; the step is how many, the index the draw.
+    DroppedLayers = 24,
     /// The function that is to be learned, where it is drawn; the step is the degree, the index the monomial.
     Target = 16,
 }

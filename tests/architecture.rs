@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Modules in order; each may use those of earlier rows, and of its own row.
 const ORDER: &[&[&str]] = &[
     &["layer_path", "rng"],
-    &["subnetwork"],
+    &["subnetwork", "measurement"],
     &["schedule", "theory"],
     &["method"],
     &["config"],

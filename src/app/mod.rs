@@ -227,7 +227,7 @@ impl App {
             State::Aborting
         } else if asked(|c| matches!(c, Command::Stop)) {
             State::Stopping
-        } else if asked(|c| matches!(c, Command::Evaluate | Command::EvaluateCurve)) {
+        } else if asked(|c| matches!(c, Command::Evaluate | Command::EvaluateCurve | Command::Measure { .. })) {
             State::Evaluating
         } else if self.run.progress.is_some() || self.run.schedule.is_none() {
             State::Preparing

@@ -395,6 +395,7 @@ pub fn describe(command: Command) -> String {
         Command::PreviousStage => "previous stage".to_owned(),
         Command::Evaluate => "evaluate the model".to_owned(),
         Command::EvaluateCurve => "evaluate over path lengths".to_owned(),
+        Command::Measure { what } => format!("measure {}", what.name()),
         Command::Save => "save a checkpoint".to_owned(),
         Command::SetLearningRateScale { scale } => format!("learning rate x {scale:.3}"),
         Command::Stop => "save and stop".to_owned(),

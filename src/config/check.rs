@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::{Architecture, EngineName, MAX_COORDINATES, MethodConfig, Precision, RunConfig, Source, layer_number};
 use crate::layer_path::MAX_LAYERS;
+use crate::measurement::What;
 use crate::method::{self, Axis};
 use crate::schedule::Schedule;
 
@@ -194,6 +195,12 @@ fn check_training(config: &RunConfig, found: &mut Found) {
     let e = &config.evaluation;
     found.within("evaluation.batches", e.batches, 1, 1 << 20);
     found.within("evaluation.transition_batches", e.transition_batches, 1, e.batches.max(1));
+    let m = &config.measure;
+    found.within("measure.batches", m.batches, 1, 1 << 20);
+    found.within("measure.paths", m.paths, 1, 1 << 10);
+    if m.what.contains(&What::Coefficients) && config.objective.name != "polynomial" {
+        found.add("measure.what", "names coefficients, which only the objective polynomial has");
+    }
     found.within("checkpoint.keep", config.checkpoint.keep, 1, 1 << 20);
 }
 
@@ -340,6 +347,8 @@ mod tests {
         assert_eq!(keys(|c| c.train.device = "gpu".into()), ["train.device", "train.device"]);
         assert_eq!(keys(|c| c.optimizer.learning_rate = -1.0), ["optimizer.learning_rate"]);
         assert_eq!(keys(|c| c.optimizer.betas = [1.0, 0.5]), ["optimizer.betas"]);
+        assert_eq!(keys(|c| c.measure.paths = 0), ["measure.paths"]);
+        assert_eq!(keys(|c| c.measure.what = vec![What::Coefficients]), ["measure.what"]);
         assert_eq!(keys(|c| c.method.name = "drop".into()), ["method.name"]);
         assert_eq!(keys(|c| c.method.fixed = vec![13]), ["method.fixed"]);
         assert_eq!(keys(|c| c.objective.name = "mlm".into()), ["objective.name"]);

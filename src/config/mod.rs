@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::method::{MethodConfig, Sampling, layer_number};
 
 use crate::layer_path::LayerPath;
+use crate::measurement::What;
 use crate::method::{self, Complaint, Given, LayerShape};
 use crate::schedule::{Row, Schedule};
 
@@ -40,6 +41,8 @@ pub struct RunConfig {
     pub optimizer: OptimizerConfig,
     /// Evaluations.
     pub evaluation: EvaluationConfig,
+    /// Measurements beside the loss.
+    pub measure: MeasureConfig,
     /// Checkpoints.
     pub checkpoint: CheckpointConfig,
     /// The table of stages; none means one stage of the full model.
@@ -354,6 +357,28 @@ pub struct EvaluationConfig {
 impl Default for EvaluationConfig {
     fn default() -> Self {
         Self { every: 100, batches: 8, transition_batches: 4, transition_window: 64 }
+    }
+}
+
+/// `[measure]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MeasureConfig {
+    /// Steps between measurements; 0: only when asked.
+    pub every: u64,
+    /// Whether to measure just before the first step at another path length.
+    pub transitions: bool,
+    /// What is measured then.
+    pub what: Vec<What>,
+    /// Batches, the evaluation's first.
+    pub batches: usize,
+    /// Layer paths, or draws of dropped layers, for each path length.
+    pub paths: usize,
+}
+
+impl Default for MeasureConfig {
+    fn default() -> Self {
+        Self { every: 0, transitions: false, what: vec![What::Stability, What::Norms], batches: 4, paths: 4 }
     }
 }
 

@@ -8,7 +8,9 @@
 
 use anyhow::{Result, ensure};
 
+use super::{Measure, Measured, Subject};
 use crate::data::polynomial::{Polynomial, point};
+use crate::measurement::{Measurement, What};
 use crate::model::Engine;
 use crate::objective::Batch;
 use crate::rng::{Purpose, keyed};
@@ -30,7 +32,40 @@ pub struct Coefficients {
     batches: Vec<Batch>,
 }
 
+/// The error of each degree at the current path length and of the full model.
+pub(super) struct OfDegrees;
+
+impl Measure for OfDegrees {
+    fn what(&self) -> What {
+        What::Coefficients
+    }
+
+    fn measure(&self, subject: &mut Subject<'_>) -> Result<Measured> {
+        let Some(coefficients) = subject.coefficients else {
+            return Ok(Measured::Impossible("only the objective polynomial has coefficients".to_owned()));
+        };
+        let mut series = Vec::new();
+        for length in [subject.current, subject.whole.path_length()] {
+            let subnetwork = (subject.subnetwork)(length, 0);
+            let Some(values) = coefficients.errors(subject.engine, &subnetwork, subject.interrupted)? else {
+                return Ok(Measured::Interrupted);
+            };
+            series.push(Coefficients::series(subject.step, length, values));
+        }
+        // Of two that are one, one will do.
+        series.dedup();
+        Ok(Measured::Series(series))
+    }
+}
+
 impl Coefficients {
+    /// The error of each degree of a subnetwork of a path length, as a measurement.
+    pub fn series(step: u64, path_length: usize, values: Vec<f32>) -> Measurement {
+        let labels = (1..=values.len()).map(|degree| degree.to_string()).collect();
+        let name = "coefficient error by degree".to_owned();
+        Measurement { step, name, path_length, labels, values, spreads: Vec::new() }
+    }
+
     /// For a polynomial; the seed decides the points where not all are visited.
     pub fn new(polynomial: &Polynomial, seed: u64) -> Self {
         let d = polynomial.dimension;

@@ -22,8 +22,6 @@ pub struct Stability {
     pub losses_without: Vec<f64>,
     /// Loss of the full model, L_2.
     pub loss: f64,
-    /// Mean 2-norm of the residual stream's rows: before the first layer, and behind each // (L + 1)
-    pub norms: Vec<f64>,
 }
 
 impl Stability {
@@ -63,30 +61,36 @@ pub fn mean_norm(rows: &[f32], width: usize) -> f64 {
     mean(rows.chunks_exact(width).map(|row| norm(row.iter().map(|v| f64::from(*v)))))
 }
 
-/// Measures the full model of `layers` layers of `width` on batches, each of equal weight: about `3 L` forward passes for
-/// each, of which a third is of half the depth.
+/// Measures the layers of `whole` in a model of `width` on batches, each of equal weight: about `2 L` forward passes for
+/// each; none if interrupted.
 ///
 /// # Errors
 /// If the engine fails.
-pub fn measure(engine: &mut dyn Engine, batches: &[Batch], layers: usize, width: usize) -> Result<Stability> {
+pub fn measure(
+    engine: &mut dyn Engine,
+    batches: &[Batch],
+    whole: LayerPath,
+    width: usize,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Option<Stability>> {
     let weight = (batches.len().max(1) as f64).recip();
-    let (mut psi, mut losses_without) = (vec![0.0; layers], vec![0.0; layers]);
-    let (mut loss, mut norms) = (0.0, vec![0.0; layers + 1]);
+    let layers: Vec<usize> = whole.active().collect();
+    let (mut psi, mut losses_without, mut loss) = (vec![0.0; layers.len()], vec![0.0; layers.len()], 0.0);
     for batch in batches {
-        let all = LayerPath::full(layers).into();
+        let all = whole.into();
         let full = engine.outputs(batch, &all)?;
         loss += weight * f64::from(engine.loss(batch, &all)?);
-        for layer in 0..layers {
-            let without: Subnetwork = LayerPath::from_layers(layers, (0..layers).filter(|l| *l != layer)).into();
-            psi[layer] += weight * relative_change(&engine.outputs(batch, &without)?, &full, width);
-            losses_without[layer] += weight * f64::from(engine.loss(batch, &without)?);
-        }
-        for (behind, sum) in norms.iter_mut().enumerate() {
-            let first = LayerPath::from_layers(layers, 0..behind).into();
-            *sum += weight * mean_norm(&engine.outputs(batch, &first)?, width);
+        for (slot, layer) in layers.iter().enumerate() {
+            if interrupted() {
+                return Ok(None);
+            }
+            let others = layers.iter().copied().filter(|l| l != layer);
+            let without: Subnetwork = LayerPath::from_layers(whole.layers(), others).into();
+            psi[slot] += weight * relative_change(&engine.outputs(batch, &without)?, &full, width);
+            losses_without[slot] += weight * f64::from(engine.loss(batch, &without)?);
         }
     }
-    Ok(Stability { psi, losses_without, loss, norms })
+    Ok(Some(Stability { psi, losses_without, loss }))
 }
 
 #[cfg(test)]
@@ -104,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_gap_is_the_mean_loss_without_a_layer_over_the_full_ones() {
-        let s = Stability { psi: vec![0.5, 0.1], losses_without: vec![3.0, 2.0], loss: 2.25, norms: vec![1.0; 3] };
+        let s = Stability { psi: vec![0.5, 0.1], losses_without: vec![3.0, 2.0], loss: 2.25 };
         assert!((s.gap() - 0.25).abs() < 1e-12 && (s.mean_psi() - 0.3).abs() < 1e-12);
     }
 }

@@ -48,6 +48,7 @@ impl Trainer {
                 let lengths: Vec<usize> = (shortest..=self.existing()).collect();
                 self.asked_for(&lengths, Why::Curve, interrupted)?
             }
+            Command::Measure { what } => self.measure_on_command(what, interrupted)?,
             Command::Save => Ok(vec![self.save()?]),
             Command::SetLearningRateScale { scale } if !(scale > 0.0 && scale <= 100.0) => {
                 Err(format!("the learning-rate scale must lie above 0 and be at most 100, not {scale}"))
@@ -103,7 +104,7 @@ impl Trainer {
             return Ok(Err(CUT_SHORT.to_owned()));
         };
         let mut events = vec![Event::Evaluated { step, why, scores }];
-        let is_whole = why == Why::Curve || self.measure(lengths, interrupted, &mut events)?;
+        let is_whole = why == Why::Curve || self.coefficients(lengths, interrupted, &mut events)?;
         Ok(if is_whole { Ok(events) } else { Err(CUT_SHORT.to_owned()) })
     }
 }

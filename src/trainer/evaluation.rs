@@ -6,7 +6,9 @@
 use anyhow::Result;
 
 use super::{Interrupted, NotFinite, Trainer};
-use crate::event::{Event, Measurement, Score};
+use crate::event::{Event, Score};
+use crate::measure::coefficients::Coefficients;
+use crate::measure::mean_and_spread;
 use crate::method;
 use crate::subnetwork::Subnetwork;
 
@@ -66,7 +68,7 @@ impl Trainer {
 
     /// What is measured beside the loss at each path length (on one subnetwork of it, that of the first evaluation batch);
     /// false if interrupted.
-    pub(super) fn measure(
+    pub(super) fn coefficients(
         &mut self,
         lengths: &[usize],
         interrupted: Interrupted<'_>,
@@ -84,9 +86,7 @@ impl Trainer {
             if !values.iter().all(|v| v.is_finite()) {
                 return Err(NotFinite(format!("the coefficient errors before step {step} are not finite")).into());
             }
-            let labels = (1..=values.len()).map(|degree| degree.to_string()).collect();
-            let name = "coefficient error by degree".to_owned();
-            events.push(Event::Measured(Measurement { step, name, path_length, labels, values }));
+            events.push(Event::Measured(Coefficients::series(step, path_length, values)));
         }
         Ok(true)
     }
@@ -94,10 +94,8 @@ impl Trainer {
 
 /// Mean and standard deviation over batches.
 fn score(path_length: usize, losses: &[f32]) -> Score {
-    let n = losses.len().max(1) as f64;
-    let mean = losses.iter().map(|&l| f64::from(l)).sum::<f64>() / n;
-    let variance = losses.iter().map(|&l| (f64::from(l) - mean).powi(2)).sum::<f64>() / n;
-    Score { path_length, loss: mean as f32, spread: variance.sqrt() as f32, batches: losses.len() }
+    let (loss, spread) = mean_and_spread(losses);
+    Score { path_length, loss, spread, batches: losses.len() }
 }
 
 #[cfg(test)]

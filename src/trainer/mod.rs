@@ -9,6 +9,7 @@ pub mod checkpoint;
 mod commands;
 mod evaluation;
 mod growth;
+mod measuring;
 mod transition;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{RunConfig, Skipped};
+use crate::config::{OptimizerConfig, RunConfig, Skipped};
 use crate::cost;
 use crate::data::Corpus;
 use crate::event::{Cause, Ending, Event, FORMAT, Score, Started, Why};
@@ -58,6 +59,9 @@ pub struct LoopState {
     pub announced: Option<Announced>,
     /// The step before which the cadence's evaluation was last done.
     pub evaluated_at: Option<u64>,
+    /// The step before which the cadence's measurements were last done.
+    #[serde(default)]
+    pub measured_at: Option<u64>,
     /// The step before which a checkpoint was last written by the cadence.
     pub saved_at: Option<u64>,
     /// Loss of the full model if it was evaluated before this very step.
@@ -93,6 +97,7 @@ impl LoopState {
             granted: 0,
             announced: None,
             evaluated_at: None,
+            measured_at: None,
             saved_at: None,
             full_loss: None,
             following: None,
@@ -304,9 +309,12 @@ impl Trainer {
         let mut events = Vec::new();
         let step = self.state.step;
         let is_last = step == self.state.schedule.total_steps();
+        let length = |state: &LoopState| state.announced.as_ref().map(|a| a.path_length);
+        let before = length(&self.state);
         if !is_last && !self.enter_stage(interrupted, &mut events)? {
             return Ok(None);
         }
+        let is_transition = before.is_some() && before != length(&self.state);
         if !self.probe(is_last, interrupted, &mut events)? {
             return Ok(None);
         }
@@ -322,9 +330,12 @@ impl Trainer {
             self.state.evaluated_at = Some(step);
             self.state.full_loss = full_score(&scores, layers).map(|score| score.loss);
             events.push(Event::Evaluated { step, why: if is_last { Why::Final } else { Why::Cadence }, scores });
-            if !self.measure(&lengths, interrupted, &mut events)? {
+            if !self.coefficients(&lengths, interrupted, &mut events)? {
                 return Ok(None);
             }
+        }
+        if !self.measure_on_cadence(is_transition, interrupted, &mut events)? {
+            return Ok(None);
         }
         Ok(Some(events))
     }
@@ -344,9 +355,7 @@ impl Trainer {
             let (heads, columns) = parts.into_iter().map(|p| method::parts_text(settings, shape, p)).unzip();
             self.emit(emit, Event::PartsDrawn { step, heads, columns })?;
         }
-        let micro_batches: Vec<Batch> = (0..self.config.train.accumulate as u64)
-            .map(|micro| objective::training_batch(self.corpus.as_ref(), self.objective, &self.config, step, micro))
-            .collect();
+        let micro_batches = self.micro_batches(step);
         let loss = self.engine.gradient(&micro_batches, &subnetwork)?;
         let gradient_norm = self.engine.gradient_norm()?;
         if !(loss.is_finite() && gradient_norm.is_finite()) {
@@ -359,18 +368,8 @@ impl Trainer {
             );
             return self.fail(Cause::Diverged, reason, emit);
         }
-        let rate = learning_rate(&self.config.optimizer, &self.state.schedule, step)
-            * f64::from(self.state.learning_rate_scale);
-        let o = &self.config.optimizer;
-        let is_clipped = o.clip > 0.0 && f64::from(gradient_norm) > o.clip;
-        self.engine.update(&UpdateRule {
-            learning_rate: rate,
-            betas: o.betas,
-            epsilon: o.epsilon,
-            weight_decay: o.weight_decay,
-            gradient_scale: if is_clipped { o.clip / f64::from(gradient_norm) } else { 1.0 },
-            zero_gradient_for_skipped: o.skipped == Skipped::ZeroGrad,
-        })?;
+        let rate = self.learning_rate(step);
+        self.engine.update(&update_rule(&self.config.optimizer, rate, gradient_norm))?;
         self.state.step += 1;
         self.state.granted = self.state.granted.saturating_sub(1);
         self.state.full_loss = None;
@@ -390,6 +389,18 @@ impl Trainer {
         (rounded(&before) != rounded(&now)).then_some(now)
     }
 
+    /// The batches of a training step.
+    fn micro_batches(&self, step: u64) -> Vec<Batch> {
+        (0..self.config.train.accumulate as u64)
+            .map(|micro| objective::training_batch(self.corpus.as_ref(), self.objective, &self.config, step, micro))
+            .collect()
+    }
+
+    /// The learning rate of a training step.
+    fn learning_rate(&self, step: u64) -> f64 {
+        learning_rate(&self.config.optimizer, &self.state.schedule, step) * f64::from(self.state.learning_rate_scale)
+    }
+
     /// Ends the run in an error, keeping the state before the failing step.
     ///
     /// # Errors
@@ -404,6 +415,19 @@ impl Trainer {
         let last_checkpoint = self.last_checkpoint.clone();
         let step = self.state.step;
         self.emit(emit, Event::Failed { step, cause, reason, last_checkpoint })
+    }
+}
+
+/// What the optimizer does in a step with a gradient of that norm.
+fn update_rule(o: &OptimizerConfig, learning_rate: f64, gradient_norm: f32) -> UpdateRule {
+    let is_clipped = o.clip > 0.0 && f64::from(gradient_norm) > o.clip;
+    UpdateRule {
+        learning_rate,
+        betas: o.betas,
+        epsilon: o.epsilon,
+        weight_decay: o.weight_decay,
+        gradient_scale: if is_clipped { o.clip / f64::from(gradient_norm) } else { 1.0 },
+        zero_gradient_for_skipped: o.skipped == Skipped::ZeroGrad,
     }
 }
 

@@ -1,0 +1,36 @@
+//! Norms of the residual stream by depth: before the first layer, and behind each.
+//!
+//! With a norm on every branch's input (pre-norm) the stream of a random network grows as the root of the depth (PAPER.md
+//! section 5.2, network (a)); where it grows faster, later layers matter less and less.
+
+use anyhow::Result;
+
+use super::psi::mean_norm;
+use super::{Measure, Measured, Subject};
+use crate::measurement::What;
+
+pub(super) struct Norms;
+
+impl Measure for Norms {
+    fn what(&self) -> What {
+        What::Norms
+    }
+
+    fn measure(&self, subject: &mut Subject<'_>) -> Result<Measured> {
+        let (batches, layers) = (subject.batches, subject.whole.path_length());
+        let mut norms = vec![0.0; layers + 1];
+        for batch in batches {
+            for (depth, sum) in norms.iter_mut().enumerate() {
+                if (subject.interrupted)() {
+                    return Ok(Measured::Interrupted);
+                }
+                let first = subject.part(|place| place < depth).into();
+                let rows = subject.engine.outputs(batch, &first)?; // (M, C)
+                *sum += mean_norm(&rows, subject.width) / batches.len() as f64;
+            }
+        }
+        let labels = (0..=layers).map(|depth| depth.to_string()).collect();
+        let values = norms.into_iter().map(|v| v as f32).collect();
+        Ok(Measured::Series(vec![subject.series("norm of the residual stream by depth", labels, values)]))
+    }
+}
