@@ -9,6 +9,8 @@ use crossbeam_channel::{Receiver, Sender};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::event::{Command, Event, Stamped, Why};
+use crate::schedule::Schedule;
+use crate::step_time::StepTimes;
 
 /// How much is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ struct Human {
     tokens_per_step: u64,
     /// What those are.
     items: String,
+    schedule: Option<Schedule>,
+    times: StepTimes,
 }
 
 /// Wall time between step lines.
@@ -77,6 +81,8 @@ impl Human {
             last_step: (0, 0),
             tokens_per_step: 0,
             items: String::new(),
+            schedule: None,
+            times: StepTimes::default(),
         }
     }
 
@@ -91,6 +97,7 @@ impl Human {
         if !self.is_on {
             return;
         }
+        self.times.take(stamped);
         if let Event::Progress { what, done, total } = &stamped.event {
             self.progress(what, *done, *total);
             return;
@@ -125,6 +132,7 @@ impl Human {
                 (self.layers, self.total, self.tokens_per_step) =
                     (s.schedule.layers, s.schedule.total_steps(), s.tokens_per_step);
                 self.items.clone_from(&s.items);
+                self.schedule = Some(s.schedule.clone());
                 let floor = s.floor.map_or(String::new(), |f| format!(", entropy floor {f:.4}"));
                 Some(format!(
                     "run {}: {} {} on {}, {} parameters, {}{floor}",
@@ -138,6 +146,7 @@ impl Human {
             }
             Event::StageEntered { step, stage, path_length, schedule, by_hand, .. } => {
                 (self.layers, self.total) = (schedule.layers, schedule.total_steps());
+                self.schedule = Some(schedule.clone());
                 let hand = if *by_hand { " (by hand)" } else { "" };
                 let stages = schedule.stages.len();
                 Some(format!(
@@ -174,7 +183,9 @@ impl Human {
             Event::Refused { step, command, reason } => Some(format!("step {step}: {command:?} refused: {reason}")),
             Event::Saved { step, file, .. } => Some(format!("step {step}: saved {file}")),
             Event::Finished { step, ending, weights } => {
-                Some(format!("{ending:?} after {step} steps, weights {weights}"))
+                let times = self.schedule.as_ref().and_then(|s| self.times.fit(s));
+                let times = times.map_or(String::new(), |fit| format!("{}\n", fit.line()));
+                Some(format!("{times}{ending:?} after {step} steps, weights {weights}"))
             }
             // The caller reports the failure, once.
             Event::Failed { .. } | Event::Progress { .. } | Event::ScheduleEdited { .. } => None,
@@ -200,5 +211,38 @@ impl Human {
             self.layers,
             self.items
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Ending, Measurement};
+    use crate::layer_path::LayerPath;
+    use crate::schedule::Stage;
+
+    #[test]
+    fn measurements_and_the_time_of_a_step_are_told() {
+        let mut human = Human::new(true);
+        let fixed = LayerPath::none(4);
+        let schedule = Schedule { layers: 4, stages: vec![Stage::new(10, 2, fixed), Stage::new(10, 4, fixed)] };
+        human.schedule = Some(schedule);
+        human.layers = 4;
+        for step in 0..20u64 {
+            let n = if step < 10 { 2 } else { 4 };
+            let us = (1..=step).map(|s| if s < 10 { 4000 } else { 6000 }).sum();
+            let path = LayerPath::from_layers(4, 0..n);
+            let event = Event::Stepped { step, stage: 0, path, loss: 1.0, learning_rate: 0.1, gradient_norm: 1.0 };
+            human.times.take(&Stamped { seq: 0, us, event });
+        }
+        let (labels, values) = (vec!["1".to_owned()], vec![0.5]);
+        let name = "psi by layer".to_owned();
+        let m = Measurement { step: 20, name, path_length: 4, labels, values, spreads: vec![0.25] };
+        let told = human.line(&Stamped { seq: 0, us: 0, event: Event::Measured(m) }).unwrap();
+        assert_eq!(told, "step 20: psi by layer 4/4  1: 0.5000 ±0.2500");
+        let event = Event::Finished { step: 20, ending: Ending::Completed, weights: "w".to_owned() };
+        let told = human.line(&Stamped { seq: 0, us: 0, event }).unwrap();
+        // 2 + n ms: 6 ms for all four layers, 5 on average.
+        assert!(told.contains("2.00 + 1.00 n ms") && told.contains("1.200 by the schedule, 1.200 so far"), "{told}");
     }
 }

@@ -18,7 +18,7 @@
 //! Modules, each using only those before it:
 //!
 //! * core, plain values: [`layer_path`], [`subnetwork`], [`measurement`], [`rng`], [`theory`], [`schedule`], [`method`],
-//!   [`config`], [`event`], [`experiment_event`], [`learning_rate`], [`cost`]
+//!   [`config`], [`event`], [`experiment_event`], [`learning_rate`], [`cost`], [`step_time`]
 //! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`measure`], [`trainer`]
 //! * shell, with files, threads and the clock: [`recording`], [`run_dir`], [`session`], [`signals`], [`rerun`], [`plan`],
 //!   [`export`], [`headless`], [`experiment`]
@@ -57,6 +57,7 @@ pub mod run_dir;
 pub mod schedule;
 pub mod session;
 pub mod signals;
+pub mod step_time;
 pub mod subnetwork;
 pub mod theory;
 pub mod trainer;

@@ -11,7 +11,7 @@ const ORDER: &[&[&str]] = &[
     &["schedule", "theory"],
     &["method"],
     &["config"],
-    &["event", "experiment_event", "learning_rate", "cost"],
+    &["event", "experiment_event", "learning_rate", "cost", "step_time"],
     &["data"],
     &["objective"],
     &["kernels"],
@@ -27,9 +27,9 @@ const ORDER: &[&[&str]] = &[
 
 /// The screen's side: it stands behind `event`, and beside all training.
 const SCREEN: &[(&str, &[&str])] = &[
-    ("app", &["event", "experiment_event", "layer_path", "schedule"]),
+    ("app", &["event", "experiment_event", "layer_path", "measurement", "schedule", "step_time"]),
     ("player", &["app", "event"]),
-    ("view", &["app", "event", "experiment_event", "layer_path", "schedule"]),
+    ("view", &["app", "event", "experiment_event", "layer_path", "measurement", "schedule", "step_time"]),
     ("tui", &["app", "view", "player", "event", "experiment_event"]),
 ];
 
@@ -47,6 +47,8 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
             "experiment_event",
             "learning_rate",
             "cost",
+            "measurement",
+            "step_time",
         ],
         &["candle", "ratatui", "crossterm", "crossbeam", "std::fs", "std::thread", "Instant", "SystemTime"],
     ),

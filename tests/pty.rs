@@ -145,7 +145,7 @@ fn a_run_is_steered_by_keys_and_reruns_to_the_same_bits() {
     screen.press("E");
     screen.see("evaluate the model");
     screen.press("C");
-    screen.see("Loss by path length");
+    screen.see("loss by path length after");
     screen.press("\x1b");
     screen.press("c");
     screen.see("saved checkpoints/step-");

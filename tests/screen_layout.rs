@@ -3,8 +3,9 @@
 
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::{App, Msg, Options, Overlay, Pane, State};
-use raptr_tui::event::{Command, Event, Score, Stamped, Started, Transition, Why};
+use raptr_tui::event::{Command, Event, Measurement, Score, Stamped, Started, Transition, Why};
 use raptr_tui::layer_path::LayerPath;
+use raptr_tui::measurement::FORECAST;
 use raptr_tui::schedule::{Schedule, Stage};
 use raptr_tui::view::theme::{Depth, find};
 use raptr_tui::view::{Look, draw};
@@ -143,6 +144,13 @@ fn only_the_pane_with_the_focus_scrolls_and_no_further_than_it_goes() {
     assert!(matches!(app.ui.overlay, Overlay::Help(line) if line < 100));
 }
 
+/// A forecast with spreads.
+fn series() -> Measurement {
+    let (labels, values) = (["6", "7", "8", "12"].map(str::to_owned).to_vec(), vec![2.5, 2.25, 2.0, 1.5]);
+    let name = FORECAST.to_owned();
+    Measurement { step: 150, name, path_length: 12, labels, values, spreads: vec![0.1, 0.1, 1e-5, 0.0] }
+}
+
 #[test]
 fn a_plain_console_gets_ascii_and_box_drawing_only() {
     let mut app = app(12);
@@ -155,7 +163,13 @@ fn a_plain_console_gets_ascii_and_box_drawing_only() {
         press(&mut app, Key::Char(key), 1);
         app
     }));
-    app.ui.overlay = Overlay::Curve;
+    send(&mut app, Event::Measured(series()));
+    let lies_over = [0, 1, 2].map(|page| Overlay::Measured { page, line: 0 });
+    for overlay in lies_over.into_iter().chain([Overlay::Menu]) {
+        app.ui.overlay = overlay;
+        states.push(app.clone());
+    }
+    app.ui.overlay = Overlay::Confirm(Command::NextStage);
     states.push(app);
     for app in &states {
         for (width, height) in [(120, 36), (80, 24), (50, 20), (40, 10), (39, 9)] {

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use raptr_tui::app::experiment::{Board, Ended};
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::{App, Msg, Options};
-use raptr_tui::event::{Cause, Command, Ending, Event, Score, Stamped, Why};
+use raptr_tui::event::{Cause, Command, Ending, Event, Measurement, Score, Stamped, What, Why};
 use raptr_tui::experiment_event::{ExperimentEvent, RunRow, RunState};
 use raptr_tui::layer_path::LayerPath;
+use raptr_tui::measurement::FORECAST;
 use raptr_tui::method::Moments;
 use raptr_tui::recording;
 use raptr_tui::schedule::{Schedule, Stage};
@@ -177,6 +178,85 @@ fn what_lies_over_the_screen_says_what_it_must() {
     assert!(alone.contains("Layers by step") && !alone.contains("Transitions"), "{alone}");
 }
 
+/// The steered recording, and a forecast and a stability to look at.
+fn measured() -> App {
+    let mut app = app_at(&shipped("steered.jsonl"), u64::MAX);
+    let layers = app.run.layers();
+    let mut send = |name: &str, labels: Vec<String>, values: Vec<f32>, spreads: Vec<f32>| {
+        let m = Measurement { step: app.run.step, name: name.to_owned(), path_length: layers, labels, values, spreads };
+        app.update(Msg::Event(Stamped { seq: 0, us: app.run.us, event: Event::Measured(m) }));
+    };
+    let labels = |range: std::ops::RangeInclusive<usize>| range.map(|n| n.to_string()).collect::<Vec<_>>();
+    send("psi by layer", labels(1..=layers), vec![0.8, 0.4, 0.2, 0.001], Vec::new());
+    send(FORECAST, labels(2..=layers), vec![3.5, 3.25, 3.0], vec![0.1, 0.05, 0.0]);
+    app
+}
+
+#[test]
+fn measurements_are_pages_over_the_screen() {
+    // Live, with one layer of colour and without: the curve of the recording, psi, a forecast, the time of a step.
+    let pages = measured().pages();
+    assert_eq!(pages, 4);
+    let mut app = measured();
+    press(&mut app, &[Key::Char('m')]);
+    let mut shown = Vec::new();
+    for page in 0..pages {
+        for theme in ["dark", "mono"] {
+            let buffer = render(&app, &look(theme), 100, 24);
+            if theme == "mono" && page < 3 {
+                insta::assert_snapshot!(format!("measured-{page}"), picture(&buffer));
+            }
+            shown.push(text(&buffer));
+        }
+        assert_eq!(shown[2 * page], shown[2 * page + 1], "the theme changes no character");
+        press(&mut app, &[Key::Right]);
+    }
+    for (page, parts) in [
+        ["loss by path length after 30 steps (page 1/4", "4.0622", "±0.0447"],
+        ["psi by layer after", "0.8000", "1.0e-3"],
+        ["forecast", "3.2500 ±0.0500", "4  3.0000 ±0"],
+        ["a step of n layers takes", "worth", "measured so far"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert!(parts.iter().all(|part| shown[2 * page].contains(part)), "{}", shown[2 * page]);
+    }
+    // Nothing yet.
+    let mut empty = App::new(Options::default());
+    press(&mut empty, &[Key::Char('m')]);
+    assert!(text(&render(&empty, &look("default"), 100, 24)).contains("M measures"));
+}
+
+#[test]
+fn a_forecast_comes_before_the_question_is_answered() {
+    let mut app = app_at(&shipped("quickstart.jsonl"), 400);
+    press(&mut app, &[Key::Char('n')]);
+    let shown = |app: &App| text(&render(app, &look("default"), 100, 30));
+    assert!(shown(&app).contains("computing…") && shown(&app).contains("y  yes"), "{}", shown(&app));
+    let command = Command::Measure { what: What::Forecast };
+    let labels = ["5", "6", "7", "8", "12"].map(str::to_owned).to_vec();
+    let values = vec![2.75, 2.5, 2.375, 2.25, 2.0];
+    let (step, name) = (app.run.step, FORECAST.to_owned());
+    let m = Measurement { step, name, path_length: 12, labels, values, spreads: Vec::new() };
+    for event in [Event::Applied { step, command }, Event::Measured(m)] {
+        app.update(Msg::Event(Stamped { seq: 0, us: 0, event }));
+    }
+    let now = shown(&app);
+    for part in ["End stage 1 now?", "forecast now", "6: 2.500 now", "8: 2.250 -0.250", "full: 2.000 -0.500", "y  yes"]
+    {
+        assert!(now.contains(part), "no {part}: {now}");
+    }
+    // Steps later it says how old it is.
+    let path = LayerPath::full(12);
+    let event = Event::Stepped { step, stage: 0, path, loss: 2.0, learning_rate: 0.1, gradient_norm: 1.0 };
+    app.update(Msg::Event(Stamped { seq: 0, us: 0, event }));
+    assert!(shown(&app).contains("forecast one step ago") && shown(&app).contains("6: 2.500 now"));
+    // And it is there before the question, if it was asked for at this step.
+    press(&mut app, &[Key::Esc]);
+    assert_eq!(app.update(Msg::Key { key: Key::Char('n'), us: 0 }).len(), 1, "an old one is asked for anew");
+}
+
 #[test]
 fn a_failure_is_shown_with_the_last_checkpoint() {
     let mut app = app_at(&shipped("quickstart.jsonl"), 300);
@@ -226,6 +306,9 @@ fn fixtures() -> Vec<(&'static str, App)> {
         ("help", with(&[c('?')], app_at(&recorded, 100))),
         ("quit", with(&[c('q')], app_at(&recorded, 100))),
         ("confirm", with(&[c('n')], app_at(&recorded, 100))),
+        ("menu", with(&[c('M')], app_at(&recorded, 100))),
+        ("psi", with(&[c('m'), Key::Right], measured())),
+        ("step time", with(&[c('m'), Key::Left], measured())),
         ("log scale", with(&[c('y'), c('s')], app_at(&recorded, 900))),
         ("expanded", with(&[Key::Tab, Key::Tab, c('e')], app_at(&recorded, 900))),
         ("scrolled", with(&[Key::BackTab, Key::Up, Key::Up], app_at(&recorded, 900))),

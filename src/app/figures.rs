@@ -1,7 +1,10 @@
 //! Figures that the screen derives from a run: how far, how fast, how much is saved, and whether the sampler is right.
 
 use super::run::Run;
+use crate::event::Measurement;
+use crate::measurement::FORECAST;
 use crate::schedule::Schedule;
+use crate::step_time::Fit;
 
 impl Run {
     /// Layers of the full model; 0 before the start.
@@ -58,6 +61,16 @@ impl Run {
             })
             .sum();
         Some(left / flops * us as f64 / 1e6)
+    }
+
+    /// The time of a step by its layers, once two path lengths were timed.
+    pub fn step_time(&self) -> Option<Fit> {
+        self.step_times.fit(self.schedule.as_ref()?)
+    }
+
+    /// The newest forecast.
+    pub fn forecast(&self) -> Option<&Measurement> {
+        self.measured.iter().find(|m| m.name == FORECAST)
     }
 
     /// Whether a layer's visits in this stage lie outside three standard deviations of what is expected.

@@ -71,6 +71,10 @@ pub enum Action {
     Evaluate,
     /// Evaluate over path lengths.
     Curve,
+    /// The menu of measurements.
+    Measure,
+    /// What was measured.
+    Measured,
     /// Write a checkpoint.
     Save,
     /// A higher learning rate.
@@ -174,11 +178,12 @@ pub static KEYS: &[Binding] = &[
         A::NextStage,
         Scope::Run,
         "next stage",
-        "End this stage now; the next takes over its steps. Asks first.",
+        "End this stage now. Asks first, with a forecast of the loss.",
     ),
     row(&[c('p')], A::PreviousStage, Scope::Run, "", "Back to the stage before for half of what is left. Asks first."),
     row(&[c('E')], A::Evaluate, Scope::Run, "evaluate", "Evaluate the full model now."),
     row(&[c('C')], A::Curve, Scope::Run, "", "Evaluate at every path length and show the losses."),
+    row(&[c('M')], A::Measure, Scope::Run, "", "Measure: curve, forecast, stability, norms, gradients, pruning."),
     row(&[c('c')], A::Save, Scope::Run, "save", "Write a checkpoint now."),
     row(&[c('}')], A::Faster, Scope::Run, "", "Learning rate x 1.25 from now on."),
     row(&[c('{')], A::Slower, Scope::Run, "", "Learning rate / 1.25 from now on."),
@@ -201,6 +206,7 @@ pub static KEYS: &[Binding] = &[
     row(&[Key::Down, c('j')], A::ScrollDown, Scope::Anywhere, "", "Scroll the panel down."),
     row(&[c('y')], A::LogScale, Scope::Anywhere, "log", "Loss on a log scale, or a linear one."),
     row(&[c('s')], A::Smoothing, Scope::Anywhere, "", "How strongly the loss is smoothed: .9, .98, .995."),
+    row(&[c('m')], A::Measured, Scope::Anywhere, "", "What was measured, and the time of a step; arrows turn pages."),
     row(&[c('t')], A::Theme, Scope::Anywhere, "theme", "The next theme."),
     row(&[c('?')], A::Help, Scope::Anywhere, "help", "This list."),
     row(&[c('q')], A::Quit, Scope::Anywhere, "quit", "Leave: save and stop, abort, or stay."),

@@ -11,7 +11,7 @@ pub mod keys;
 pub mod run;
 mod update;
 
-use crate::event::{Command, Stamped};
+use crate::event::{Command, Stamped, What};
 use history::Smoothing;
 use keys::Key;
 use run::Run;
@@ -118,8 +118,15 @@ pub enum Overlay {
     Confirm(Command),
     /// How to leave.
     Quit,
-    /// Loss by path length.
-    Curve,
+    /// What can be measured.
+    Menu,
+    /// What was measured: a page, scrolled down by lines.
+    Measured {
+        /// 0-based.
+        page: usize,
+        /// Lines.
+        line: u16,
+    },
 }
 
 /// What the person has chosen.
@@ -141,6 +148,10 @@ pub struct Ui {
     pub theme: usize,
     /// Lines scrolled back in the focused list.
     pub scroll: usize,
+    /// A measurement that was asked for to be looked at.
+    pub asked: Option<What>,
+    /// Whether the next series that comes is it.
+    pub shows_next: bool,
     /// A number typed before a key.
     pub count: Option<u64>,
     /// Something to tell.
@@ -180,6 +191,8 @@ impl App {
             smoothing: Smoothing::default(),
             theme: 0,
             scroll: 0,
+            asked: None,
+            shows_next: false,
             count: None,
             notice: None,
             interrupted_us: None,
@@ -207,6 +220,11 @@ impl App {
             Pane::Log => self.run.log.len(),
         };
         lines.saturating_sub(1)
+    }
+
+    /// Pages of what was measured: each series, and the time of a step.
+    pub fn pages(&self) -> usize {
+        self.run.measured.len() + usize::from(self.run.step_time().is_some())
     }
 
     /// Whether nothing more will be trained.

@@ -5,9 +5,10 @@
 use std::collections::VecDeque;
 
 use super::history::History;
-use crate::event::{Cause, Command, Ending, Event, Score, Stamped, Started, Transition, Why};
+use crate::event::{Cause, Command, Ending, Event, Measurement, Score, Stamped, Started, Transition, Why};
 use crate::layer_path::LayerPath;
 use crate::schedule::Schedule;
+use crate::step_time::StepTimes;
 
 /// Recent layer paths that are kept.
 const PATHS: usize = 1024;
@@ -123,8 +124,10 @@ pub struct Run {
     pub last_seen: Vec<Option<u64>>,
     /// Evaluations of the full model.
     pub full: Vec<Measured>,
-    /// The last evaluation over path lengths, and when.
-    pub curve: Option<(u64, Vec<Score>)>,
+    /// The newest series of each name, in the order of their first coming.
+    pub measured: Vec<Measurement>,
+    /// Times of steps.
+    pub step_times: StepTimes,
     /// Transitions.
     pub transitions: Vec<Transition>,
     /// The event log.
@@ -169,6 +172,7 @@ impl Run {
             self.parts = Default::default();
         }
         let stepped_us = if is_aside { None } else { self.stepped_us.take() };
+        self.step_times.take(stamped);
         match &stamped.event {
             Event::Progress { what, done, total } => self.progress = Some((what.clone(), *done, *total)),
             Event::Started(started) => self.start(started),
@@ -223,6 +227,7 @@ impl Run {
             Event::Measured(m) => {
                 let text = format!("{} {}/{}  {}", m.name, m.path_length, self.layers(), m.line());
                 self.say(m.step, From::Run, text);
+                self.remember(m.clone());
             }
             Event::TransitionMeasured(t) => self.transition(t),
             Event::Applied { step, command } => self.applied(*step, *command),
@@ -346,7 +351,7 @@ impl Run {
         }
         match why {
             Why::Curve => {
-                self.curve = Some((step, scores.to_vec()));
+                self.remember(curve(step, layers, scores));
                 self.say(step, From::You, "evaluated over path lengths".to_owned());
             }
             Why::Command | Why::Final | Why::Cadence => {
@@ -357,6 +362,24 @@ impl Run {
             }
             Why::Transition | Why::Probe => {}
         }
+    }
+
+    /// Keeps the newest series of its name.
+    fn remember(&mut self, m: Measurement) {
+        match self.measured.iter_mut().find(|old| old.name == m.name) {
+            Some(old) => *old = m,
+            None => self.measured.push(m),
+        }
+    }
+
+    /// The page of the series that an event has brought.
+    pub fn page_of(&self, event: &Event) -> Option<usize> {
+        let name = match event {
+            Event::Measured(m) => m.name.as_str(),
+            Event::Evaluated { why: Why::Curve, .. } => CURVE,
+            _ => return None,
+        };
+        self.measured.iter().position(|m| m.name == name)
     }
 
     fn transition(&mut self, t: &Transition) {
@@ -378,6 +401,21 @@ impl Run {
             _ => {}
         }
         self.say(step, From::You, describe(command));
+    }
+}
+
+/// The series that evaluations over path lengths become.
+const CURVE: &str = "loss by path length";
+
+/// An evaluation over path lengths as a series.
+fn curve(step: u64, layers: usize, scores: &[Score]) -> Measurement {
+    Measurement {
+        step,
+        name: CURVE.to_owned(),
+        path_length: layers,
+        labels: scores.iter().map(|s| s.path_length.to_string()).collect(),
+        values: scores.iter().map(|s| s.loss).collect(),
+        spreads: scores.iter().map(|s| s.spread).collect(),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::keys::{self, Action, Key, Scope};
 use super::{App, Msg, Overlay, PANES, Request, Seek};
-use crate::event::{Command, Event};
+use crate::event::{Command, Event, What};
+use crate::measurement::WHATS;
 
 /// A second Ctrl-C within this time aborts.
 const ABORT_WITHIN_US: u64 = 3_000_000;
@@ -20,11 +21,15 @@ impl App {
                     self.pending.remove(at);
                     if let Event::Refused { reason, .. } = &stamped.event {
                         self.ui.notice = Some(format!("refused: {reason}"));
-                    } else if *command == Command::EvaluateCurve && self.ui.overlay == Overlay::None {
-                        self.ui.overlay = Overlay::Curve;
+                    }
+                    if let Command::Measure { what } = command
+                        && self.ui.asked.take_if(|asked| asked == what).is_some()
+                    {
+                        self.ui.shows_next = matches!(stamped.event, Event::Applied { .. });
                     }
                 }
                 self.run.apply(&stamped);
+                self.show_what_was_asked(&stamped.event);
                 self.leave_if_over()
             }
             Msg::Key { key, us } => self.key(key, us),
@@ -36,6 +41,16 @@ impl App {
                 self.has_ended = true;
                 self.leave_if_over()
             }
+        }
+    }
+
+    /// Opens the page of a series that a person asked for, once it is there, unless something else lies over the screen.
+    fn show_what_was_asked(&mut self, event: &Event) {
+        if let Some(page) = self.run.page_of(event)
+            && std::mem::take(&mut self.ui.shows_next)
+            && matches!(self.ui.overlay, Overlay::None | Overlay::Measured { .. })
+        {
+            self.ui.overlay = Overlay::Measured { page, line: 0 };
         }
     }
 
@@ -55,9 +70,14 @@ impl App {
                 return self.interrupt_or_nothing(key, us);
             }
             Overlay::Quit => return self.key_in_quit(key, us),
-            // Any key closes it, and does what it does.
-            Overlay::Curve if key == Key::Esc => return Vec::new(),
-            Overlay::Curve => {}
+            Overlay::Menu => return self.key_in_menu(key, us),
+            // Other keys close it, and do what they do.
+            Overlay::Measured { page, line } => {
+                if let Some(overlay) = self.key_in_measured(key, page, line) {
+                    self.ui.overlay = overlay;
+                    return Vec::new();
+                }
+            }
         }
         if let Key::Char(digit) = key
             && let Some(digit) = digit.to_digit(10)
@@ -96,6 +116,41 @@ impl App {
         };
         self.ui.overlay = Overlay::Help(line);
         Vec::new()
+    }
+
+    fn key_in_menu(&mut self, key: Key, us: u64) -> Vec<Request> {
+        match WHATS.iter().find(|(_, its, ..)| key == Key::Char(*its)) {
+            Some((what, ..)) => self.measure(*what),
+            None => self.interrupt_or_nothing(key, us),
+        }
+    }
+
+    /// What a key makes of the pages of what was measured; none: nothing of theirs.
+    fn key_in_measured(&self, key: Key, page: usize, line: u16) -> Option<Overlay> {
+        let pages = self.pages().max(1);
+        let lines = self.run.measured.get(page).map_or(0, |m| m.labels.len() as u16);
+        Some(match key {
+            Key::Right | Key::Tab => Overlay::Measured { page: (page + 1) % pages, line: 0 },
+            Key::Left | Key::BackTab => Overlay::Measured { page: (page + pages - 1) % pages, line: 0 },
+            Key::Down => Overlay::Measured { page, line: (line + 1).min(lines.saturating_sub(1)) },
+            Key::Up => Overlay::Measured { page, line: line.saturating_sub(1) },
+            Key::Esc | Key::Char('m') => Overlay::None,
+            _ => return None,
+        })
+    }
+
+    /// Asks for a measurement in order to look at it.
+    fn measure(&mut self, what: What) -> Vec<Request> {
+        self.ui.asked = Some(what);
+        self.train(Command::Measure { what })
+    }
+
+    /// Asks before a change of stage, with a forecast of what it does to the loss under way.
+    fn ask(&mut self, command: Command) -> Vec<Request> {
+        self.ui.overlay = Overlay::Confirm(command);
+        let forecast = Command::Measure { what: What::Forecast };
+        let is_known = self.run.forecast().is_some_and(|m| m.step == self.run.step);
+        if is_known || self.pending.contains(&forecast) { Vec::new() } else { self.train(forecast) }
     }
 
     fn key_in_quit(&mut self, key: Key, us: u64) -> Vec<Request> {
@@ -138,10 +193,12 @@ impl App {
             Action::Shorter => return self.lengthen(-1),
             Action::SelectNext => self.select(1),
             Action::SelectPrevious => self.select(-1),
-            Action::NextStage => self.ui.overlay = Overlay::Confirm(Command::NextStage),
-            Action::PreviousStage => self.ui.overlay = Overlay::Confirm(Command::PreviousStage),
+            Action::NextStage => return self.ask(Command::NextStage),
+            Action::PreviousStage => return self.ask(Command::PreviousStage),
             Action::Evaluate => return self.train(Command::Evaluate),
-            Action::Curve => return self.train(Command::EvaluateCurve),
+            Action::Curve => return self.measure(What::Curve),
+            Action::Measure => self.ui.overlay = Overlay::Menu,
+            Action::Measured => self.ui.overlay = Overlay::Measured { page: 0, line: 0 },
             Action::Save => return self.train(Command::Save),
             Action::Faster => return self.scale_rate(RATE_STEP),
             Action::Slower => return self.scale_rate(1.0 / RATE_STEP),
@@ -314,14 +371,55 @@ mod tests {
     #[test]
     fn stages_are_changed_only_once_confirmed_and_steps_take_a_count() {
         let mut app = app();
-        assert_eq!(press(&mut app, Key::Char('n')), []);
+        let forecast = Request::Train(Command::Measure { what: What::Forecast });
+        assert_eq!(press(&mut app, Key::Char('n')), [forecast]);
         assert_eq!(press(&mut app, Key::Char('x')), []);
-        press(&mut app, Key::Char('n'));
+        assert_eq!(press(&mut app, Key::Char('n')), [], "one forecast is under way already");
         assert_eq!(press(&mut app, Key::Char('y')), [Request::Train(Command::NextStage)]);
         press(&mut app, Key::Char('1'));
         press(&mut app, Key::Char('2'));
         assert_eq!(press(&mut app, Key::Char('.')), [Request::Train(Command::Step { steps: 12 })]);
         assert_eq!(press(&mut app, Key::Char('.')), [Request::Train(Command::Step { steps: 1 })]);
+    }
+
+    fn series(name: &str) -> Event {
+        let (labels, values) = (vec!["1".to_owned(), "2".to_owned()], vec![0.5, 0.25]);
+        let (name, spreads) = (name.to_owned(), Vec::new());
+        Event::Measured(crate::event::Measurement { step: 0, name, path_length: 12, labels, values, spreads })
+    }
+
+    #[test]
+    fn what_was_asked_for_is_shown_and_pages_are_turned() {
+        let mut app = app();
+        assert_eq!(press(&mut app, Key::Char('M')), []);
+        let norms = Command::Measure { what: What::Norms };
+        assert_eq!(press(&mut app, Key::Char('r')), [Request::Train(norms)]);
+        assert_eq!((app.state(), &app.ui.overlay), (State::Evaluating, &Overlay::None));
+        event(&mut app, series("by the cadence"));
+        assert_eq!(app.ui.overlay, Overlay::None, "nobody asked for that");
+        event(&mut app, Event::Applied { step: 0, command: norms });
+        event(&mut app, series("norms"));
+        assert_eq!(app.ui.overlay, Overlay::Measured { page: 1, line: 0 });
+        event(&mut app, series("more of it"));
+        assert_eq!(app.ui.overlay, Overlay::Measured { page: 1, line: 0 });
+        for (key, page) in [(Key::Right, 2), (Key::Right, 0), (Key::Left, 2), (Key::BackTab, 1)] {
+            press(&mut app, key);
+            assert_eq!(app.ui.overlay, Overlay::Measured { page, line: 0 });
+        }
+        press(&mut app, Key::Down);
+        press(&mut app, Key::Down);
+        assert_eq!(app.ui.overlay, Overlay::Measured { page: 1, line: 1 });
+        press(&mut app, Key::Esc);
+        assert_eq!(app.ui.overlay, Overlay::None);
+        // A refusal shows its reason, not the next series that comes.
+        press(&mut app, Key::Char('M'));
+        press(&mut app, Key::Char('d'));
+        let command = Command::Measure { what: What::Coefficients };
+        event(&mut app, Event::Refused { step: 0, command, reason: "no".to_owned() });
+        event(&mut app, series("by the cadence"));
+        assert_eq!(app.ui.overlay, Overlay::None);
+        // A newer series takes the place of the older.
+        assert_eq!(app.run.measured.len(), 3);
     }
 
     #[test]

@@ -25,13 +25,17 @@ impl Trainer {
             if existing != self.method.existing(&self.context()) {
                 return Ok(Measured::Impossible("the model grows before the next step".to_owned()));
             }
-            Some((self.micro_batches(step), method::training_subnetwork(self.method, &self.context(), self.config.seed)))
+            Some((
+                self.micro_batches(step),
+                method::training_subnetwork(self.method, &self.context(), self.config.seed),
+            ))
         } else {
             None
         };
         let rate = self.learning_rate(step);
         let (config, method) = (&self.config, self.method);
-        let at = Context { settings: &config.method, shape: config.model.shape(), schedule: &self.state.schedule, step };
+        let at =
+            Context { settings: &config.method, shape: config.model.shape(), schedule: &self.state.schedule, step };
         let first = |count: usize| &self.evaluation[..count.min(self.evaluation.len())];
         let rule = |norm| super::update_rule(&config.optimizer, rate, norm);
         let found = Subject {

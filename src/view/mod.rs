@@ -54,7 +54,8 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
         Overlay::Help(line) => panel::help::draw(app, look, *line, area, buf),
         Overlay::Confirm(command) => panel::dialog::confirm(app, look, *command, area, buf),
         Overlay::Quit => panel::dialog::quit(look, area, buf),
-        Overlay::Curve => panel::curve::draw(app, look, area, buf),
+        Overlay::Menu => panel::menu::draw(look, area, buf),
+        Overlay::Measured { page, line } => panel::measured::draw(app, look, *page, *line, area, buf),
     }
     if app.run.failure.is_some() && app.ui.overlay == Overlay::None {
         panel::dialog::failure(app, look, area, buf);

@@ -9,7 +9,8 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 use super::Look;
 use crate::app::App;
 use crate::app::run::describe;
-use crate::event::Command;
+use crate::event::{Command, What};
+use crate::view::plain;
 
 fn show(look: &Look, title: &str, lines: Vec<String>, height: u16, area: Rect, buf: &mut Buffer) {
     let inner = super::super::overlay(look, title, 64, height, area, buf);
@@ -39,7 +40,38 @@ pub(in crate::view) fn confirm(app: &App, look: &Look, command: Command, area: R
         ),
         other => format!("{}?", describe(other)),
     };
-    show(look, "Sure?", vec![what, String::new(), "y  yes      any other key  no".to_owned()], 6, area, buf);
+    let mut lines = vec![what, String::new()];
+    lines.extend(forecast(app).into_iter().map(|line| plain(look, &line)));
+    lines.push("y  yes      any other key  no".to_owned());
+    let height = lines.len() as u16 + 3;
+    show(look, "Sure?", lines, height, area, buf);
+}
+
+/// What the loss would be at each path length, as far as it is known; an old forecast says how old it is.
+fn forecast(app: &App) -> Vec<String> {
+    let is_coming = app.pending.contains(&Command::Measure { what: What::Forecast });
+    let Some(forecast) = app.run.forecast().filter(|m| !is_coming || m.step == app.run.step) else {
+        let text = if is_coming { "Forecast of the loss: computing…" } else { "" };
+        return if text.is_empty() { Vec::new() } else { vec![text.to_owned(), String::new()] };
+    };
+    let now = forecast.value(&app.run.stage.path_length.to_string());
+    let each = forecast.labels.iter().zip(&forecast.values).map(|(label, loss)| {
+        let change = match now {
+            _ if *label == app.run.stage.path_length.to_string() => "now".to_owned(),
+            Some(now) => format!("{:+.3}", loss - now),
+            None => String::new(),
+        };
+        let name = if *label == app.run.layers().to_string() { "full" } else { label };
+        format!("{name:>4}: {loss:.3} {change:<6}")
+    });
+    let each: Vec<String> = each.collect();
+    let when = match app.run.step - forecast.step.min(app.run.step) {
+        0 => "now".to_owned(),
+        1 => "one step ago".to_owned(),
+        n => format!("{n} steps ago"),
+    };
+    let rows = each.chunks(3).map(|row| row.join("  "));
+    std::iter::once(format!("Loss by path length, forecast {when}:")).chain(rows).chain([String::new()]).collect()
 }
 
 pub(in crate::view) fn quit(look: &Look, area: Rect, buf: &mut Buffer) {

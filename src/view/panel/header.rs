@@ -120,6 +120,9 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
     if let Some(eta) = run.eta_seconds().filter(|_| matches!(app.state(), State::Running | State::Evaluating)) {
         add(4, "eta", duration(eta), theme.text);
     }
+    if let Some(fit) = run.step_time() {
+        add(12, "speed-up", format!("{:.2}x", fit.measured_speed_up), theme.text);
+    }
     add(9, "saved", format!("{:.1}% FLOPs", 100.0 * run.saved()), theme.text);
     all
 }

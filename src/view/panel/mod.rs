@@ -2,7 +2,6 @@
 //!
 //! A new panel is a new file here, a line in [`PANELS`] and its name in `app::PANES`, in the same place.
 
-pub(super) mod curve;
 pub(super) mod dialog;
 pub(super) mod footer;
 pub(super) mod header;
@@ -10,6 +9,8 @@ pub(super) mod help;
 mod layers;
 mod log;
 mod loss;
+pub(super) mod measured;
+pub(super) mod menu;
 pub(super) mod stages;
 mod strip;
 mod transitions;
