@@ -119,7 +119,7 @@ mod tests {
         let old = r#"{"step":3,"name":"n","path_length":4,"labels":["1","2"],"values":[0.5,1e-5]}"#;
         let m: Measurement = serde_json::from_str(old).unwrap();
         assert_eq!((m.line().as_str(), m.value("1"), m.value("3")), ("1: 0.5000  2: 1.0e-5", Some(0.5), None));
-        assert_eq!(serde_json::to_string(&m).unwrap().len(), old.len());
+        assert!(!serde_json::to_string(&m).unwrap().contains("spreads"));
         let m = Measurement { spreads: vec![0.25, 123.456], ..m };
         assert_eq!(m.line(), "1: 0.5000 ±0.2500  2: 1.0e-5 ±123.5");
     }
