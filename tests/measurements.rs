@@ -327,7 +327,7 @@ fn a_forecast_is_what_the_transition_then_reports() {
     let t = transition.unwrap();
     assert_eq!((t.at, t.from, t.to), (6, 2, 3));
     let said = ["2", "3", "4"].map(|k| forecast.value(k).unwrap());
-    assert_eq!(said, [t.before, t.entered, t.full[0]]);
+    assert_eq!(said, [t.before, t.entered, t.full.unwrap()[0]]);
 }
 
 const ALL: &str = "measure.what=[\"curve\",\"forecast\",\"stability\",\"norms\",\"gradients\",\"pruning\"]";
@@ -346,6 +346,22 @@ fn measuring_at_every_step_changes_nothing() {
             assert_eq!(final_weights(&busy), final_weights(&place.train("zero-quiet", more)));
         }
     }
+}
+
+#[test]
+fn a_growing_model_is_measured_as_far_as_it_exists() {
+    let place = Place::new();
+    let stacking = ["--set", "method.name=stacking"];
+    let quiet = place.train("quiet", &stacking);
+    let busy = place.train("busy", &[&stacking[..], &["--set", "measure.every=4", "--set", ALL]].concat());
+    assert_eq!(final_weights(&busy), final_weights(&quiet));
+    let norms: Vec<(u64, usize)> = measured(&busy)
+        .iter()
+        .filter(|m| m.name.starts_with("norm of the residual"))
+        .map(|m| (m.step, m.labels.len() - 1))
+        .collect();
+    // Two layers, three from step 8 on, four from step 16 on.
+    assert_eq!(norms, [(0, 2), (4, 2), (8, 3), (12, 3), (16, 4), (20, 4), (24, 4)]);
 }
 
 #[test]
