@@ -212,7 +212,7 @@ fn measurements_are_pages_over_the_screen() {
         press(&mut app, &[Key::Right]);
     }
     for (page, parts) in [
-        ["loss by path length after 30 steps (page 1/4", "4.0620", "±0.0447"],
+        ["loss by path length after 30 steps  (page 1/4", "4.0620", "±0.0447"],
         ["psi by layer after", "0.8000", "0.0010"],
         ["forecast", "3.2500 ±0.0500", "4  3.0000 ±0"],
         ["a step of n layers takes", "worth", "measured so far"],
