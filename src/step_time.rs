@@ -119,7 +119,9 @@ impl StepTimes {
         times
     }
 
-    /// Least squares over the steps; none before two path lengths were timed, or if more layers don't take more time.
+    /// Least squares over the steps; none before two path lengths were timed, if more layers don't take more time, or if a
+    /// step without layers would have to take less than no time, by more than a layer's worth: then the machine's speed has
+    /// changed between the path lengths, and the line tells of that.
     pub fn fit(&self, schedule: &Schedule) -> Option<Fit> {
         let points: Vec<(f64, f64)> =
             self.lengths.iter().flat_map(|(n, times)| times.plausible().into_iter().map(|t| (*n as f64, t))).collect();
@@ -133,6 +135,9 @@ impl StepTimes {
         }
         let layer_seconds = nt / nn;
         let fixed_seconds = t - layer_seconds * n;
+        if fixed_seconds < -layer_seconds {
+            return None;
+        }
         let seconds = |n: f64| fixed_seconds + layer_seconds * n;
         let full = seconds(schedule.layers as f64);
         let ratio = |full: f64, spent: f64| if spent > 0.0 { full / spent } else { 1.0 };
@@ -228,6 +233,8 @@ mod tests {
     fn one_length_tells_nothing_and_so_do_layers_that_take_no_time() {
         let (mut times, schedule) = run(|_, _| 5000, |_| None);
         assert_eq!(times.fit(&schedule), None);
+        // A machine that had less and less time: the line would give steps without layers back 6 of them.
+        assert_eq!(run(|_, n| 1000 * n as u64 - 6000 + 1, |_| None).0.fit(&schedule), None);
         times.lengths.retain(|n, _| *n == 6);
         assert_eq!(times.fit(&schedule), None);
         assert_eq!(StepTimes::default().fit(&schedule), None);

@@ -284,7 +284,7 @@ fn a_trainer_failure_is_shown_on_a_living_screen() {
     let shown = screen.see("The run has failed");
     assert!(shown.contains("FAILED") && shown.contains("writing checkpoint"), "{shown}");
     screen.press("?");
-    screen.see("Draw the screen anew");
+    screen.see("Suspend the program");
     screen.press("x");
     screen.press("q");
     let (code, raw) = screen.end();

@@ -7,6 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::{Look, Panel};
 use crate::app::run::From;
 use crate::app::{App, Pane};
+use crate::view::plain;
 
 pub(super) struct Log;
 
@@ -37,7 +38,7 @@ impl Panel for Log {
             let style = Style::new().fg(if line.from == From::Alarm { theme.bad } else { theme.text });
             let style = if line.from == From::Alarm { style.add_modifier(Modifier::BOLD) } else { style };
             let at = area.x + 17.min(area.width);
-            buf.set_stringn(at, y, &line.text, usize::from(area.right() - at), style);
+            buf.set_stringn(at, y, plain(look, &line.text), usize::from(area.right() - at), style);
         }
     }
 }
