@@ -12,7 +12,6 @@ use std::process::{Child, Stdio};
 
 use common::{Place, TINY, stderr, stdout};
 use raptr_tui::event::{Event, Why};
-use raptr_tui::experiment::definition::{Experiment, Role};
 use raptr_tui::experiment::shipped::SHIPPED;
 use raptr_tui::recording;
 use serde_json::Value;
@@ -374,7 +373,7 @@ set = { method.name = "full", stage = [], model.norm = "none", optimizer.warmup 
 }
 
 #[test]
-fn shipped_experiments_can_be_trained_and_can_be_judged() {
+fn every_file_is_built_in() {
     let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/configs/experiments")).unwrap();
     let mut files: Vec<String> =
         files.map(|f| f.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect();
@@ -382,26 +381,7 @@ fn shipped_experiments_can_be_trained_and_can_be_judged() {
     let mut names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
     assert_eq!(files, names);
-    for (name, text) in SHIPPED {
-        let with_text = Experiment::load(name, &["data.path=\"some/text\"".to_owned()]);
-        let experiment = with_text.or_else(|_| Experiment::load(name, &[])).unwrap();
-        assert!(text.starts_with("# ") && experiment.question.ends_with('?'), "{name}");
-        assert!(experiment.seeds >= 3, "{name}: a verdict needs seeds");
-        assert!(experiment.arms.iter().all(|arm| arm.learning_rates.len() > 1), "{name}: rates are tuned per arm");
-        assert!(experiment.arms.iter().any(|arm| arm.role == Role::Shallower), "{name}: no shallower control");
-        assert!(experiment.arms.iter().any(|arm| arm.equal_flops_to.is_some()), "{name}: no equal FLOPs");
-        assert!(experiment.runs() > 10);
-    }
-    // What the file says in words of the speed-ups by the paper's rule.
-    let sweep = Experiment::load("flops-sweep", &[]).unwrap();
-    for arm in sweep.arms.iter().filter(|arm| arm.name.starts_with("raptr-")) {
-        let said: f64 = arm.name.trim_start_matches("raptr-").trim_end_matches('x').parse().unwrap();
-        assert!((arm.config.schedule().speed_up() - said).abs() < 0.012, "{}", arm.name);
-    }
-    let stages = Experiment::load("stages", &[]).unwrap();
-    for arm in stages.arms.iter().filter(|arm| !arm.config.stage.is_empty()) {
-        assert!((arm.config.schedule().mean_path_length() - 9.0).abs() < 0.01, "{}", arm.name);
-    }
+    assert!(SHIPPED.iter().all(|(_, text)| text.starts_with("# ")));
 }
 
 #[test]

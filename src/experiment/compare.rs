@@ -98,6 +98,11 @@ fn notes(runs: &[(String, Figures)]) -> Vec<String> {
         differs(&key(|c| format!("{} {}", c.train.steps, c.optimizer.learning_rate))),
         "steps or learning rates differ: before its end a run's learning rate has not yet decayed",
     );
+    let grows = runs.iter().any(|(_, f)| f.whole_from().is_some() || (f.spent.steps > 0 && f.curve.is_empty()));
+    note(
+        grows,
+        "a run had no full model at its beginning (it grows, or was not evaluated): before, it has no loss here",
+    );
     note(runs.iter().any(|(_, f)| f.state != State::Completed), "not every run was trained to its end");
     notes
 }

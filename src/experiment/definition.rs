@@ -132,20 +132,8 @@ impl Experiment {
     /// # Errors
     /// If there is none, or anything in it is wrong.
     pub fn load(name: &str, sets: &[String]) -> Result<Self, ConfigError> {
-        if let Some(text) = shipped::find(name) {
-            return Self::parse(name, text, sets);
-        }
-        let path = Path::new(name);
-        if !path.is_file() {
-            let known = shipped::names().join(", ");
-            return Err(wrong(
-                name,
-                format!("there is no such file, nor a shipped experiment of that name; shipped: {known}"),
-            ));
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| wrong(name, format!("can't be read: {e}")))?;
-        let stem = path.file_stem().map_or_else(|| name.to_owned(), |s| s.to_string_lossy().into_owned());
-        Self::parse(&stem, &text, sets)
+        let (name, text) = source(name)?;
+        Self::parse(&name, &text, sets)
     }
 
     /// An experiment from its text.
@@ -318,17 +306,37 @@ impl Experiment {
     }
 }
 
-/// A config for another number of steps: the warm-up keeps its share, so that the learning rate keeps its shape.
+/// A config for another number of steps: warm-ups keep their share, so that the learning rate keeps its shape.
 fn of_length(config: &RunConfig, steps: u64) -> RunConfig {
     let mut config = config.clone();
-    let share = config.optimizer.warmup as f64 / config.train.steps as f64;
-    config.optimizer.warmup = (share * steps as f64).round() as u64;
+    let share = steps as f64 / config.train.steps as f64;
+    for warmup in [&mut config.optimizer.warmup, &mut config.optimizer.rewarmup] {
+        *warmup = (share * *warmup as f64).round() as u64;
+    }
     config.train.steps = steps;
     config
 }
 
+/// The name and the text of a shipped experiment or a file.
+///
+/// # Errors
+/// If there is none.
+pub fn source(name: &str) -> Result<(String, String), ConfigError> {
+    if let Some(text) = shipped::find(name) {
+        return Ok((name.to_owned(), text.to_owned()));
+    }
+    let path = Path::new(name);
+    if !path.is_file() {
+        let known = shipped::names().join(", ");
+        let problem = format!("there is no such file, nor a shipped experiment of that name; shipped: {known}");
+        return Err(wrong(name, problem));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(name, format!("can't be read: {e}")))?;
+    Ok((path.file_stem().map_or_else(|| name.to_owned(), |s| s.to_string_lossy().into_owned()), text))
+}
+
 /// The table of a shipped config or a file.
-fn config_table(experiment: &str, config: &str) -> Result<Table, ConfigError> {
+pub(super) fn config_table(experiment: &str, config: &str) -> Result<Table, ConfigError> {
     let text = match configs::find(config) {
         Some(text) => text.to_owned(),
         None => std::fs::read_to_string(config).map_err(|e| {
@@ -343,7 +351,7 @@ fn config_table(experiment: &str, config: &str) -> Result<Table, ConfigError> {
 }
 
 /// Puts the keys of one table into another, section by section.
-fn merge(into: &mut Table, from: &Table) {
+pub(super) fn merge(into: &mut Table, from: &Table) {
     for (key, value) in from {
         match (into.get_mut(key), value) {
             (Some(Value::Table(inner)), Value::Table(new)) => merge(inner, new),
@@ -354,7 +362,7 @@ fn merge(into: &mut Table, from: &Table) {
     }
 }
 
-fn wrong(origin: &str, problem: impl Into<String>) -> ConfigError {
+pub(super) fn wrong(origin: &str, problem: impl Into<String>) -> ConfigError {
     ConfigError { origin: format!("experiment {origin}"), problems: vec![problem.into()] }
 }
 

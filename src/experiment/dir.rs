@@ -1,7 +1,7 @@
 //! The experiment's directory: what lies where, and whose it is.
 //!
 //! `experiment.toml` (the definition, everything written out), one directory per run (`run_dir`), `results.json`,
-//! `results.txt`, `loss-by-*.svg`, `lock`. Owns the lock and the rule that one directory holds one definition. Never
+//! `results.txt`, `*.svg`, `lock`. Owns the lock and the rule that one directory holds one definition. Never
 //! looks into a run.
 
 use std::fs::{self, File};
@@ -26,17 +26,7 @@ impl ExperimentDir {
     /// # Errors
     /// If it belongs to something else or to another definition, or another process trains it.
     pub fn open(runs: &Path, experiment: &Experiment) -> Result<Self> {
-        let dir = runs.join(&experiment.name);
-        if dir.join(recording::FILE).exists() {
-            bail!("{} is a run; give the experiment another name or use another --run-dir", dir.display());
-        }
-        fs::create_dir_all(&dir).with_context(|| format!("making the experiment's directory {}", dir.display()))?;
-        let name = dir.join("lock");
-        let lock = File::create(&name).with_context(|| format!("making {}", name.display()))?;
-        if lock.try_lock().is_err() {
-            bail!("the experiment in {} is under way in another process", dir.display());
-        }
-        let opened = Self { dir, _lock: lock };
+        let opened = Self::hold(runs, &experiment.name)?;
         let file = opened.dir.join(DEFINITION);
         if file.exists() {
             let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
@@ -55,6 +45,33 @@ impl ExperimentDir {
         }
         opened.write(DEFINITION, &experiment.to_toml())?;
         Ok(opened)
+    }
+
+    /// Opens the directory of an experiment that has no runs, or makes it.
+    ///
+    /// # Errors
+    /// If it belongs to something else, or another process holds it.
+    pub fn without_runs(runs: &Path, name: &str) -> Result<Self> {
+        let opened = Self::hold(runs, name)?;
+        if has_runs(&opened.dir)? {
+            bail!("{} holds runs of another experiment; use another --run-dir, or move it away", opened.dir.display());
+        }
+        Ok(opened)
+    }
+
+    /// The directory of that name, held.
+    fn hold(runs: &Path, name: &str) -> Result<Self> {
+        let dir = runs.join(name);
+        if dir.join(recording::FILE).exists() {
+            bail!("{} is a run; give the experiment another name or use another --run-dir", dir.display());
+        }
+        fs::create_dir_all(&dir).with_context(|| format!("making the experiment's directory {}", dir.display()))?;
+        let name = dir.join("lock");
+        let lock = File::create(&name).with_context(|| format!("making {}", name.display()))?;
+        if lock.try_lock().is_err() {
+            bail!("the experiment in {} is under way in another process", dir.display());
+        }
+        Ok(Self { dir, _lock: lock })
     }
 
     /// The directory.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cause, Ending, Event, Stamped, Why};
+use crate::event::{Cause, Ending, Event, Measurement, Stamped, Why};
 use crate::recording;
 
 /// Training of so many steps in three measures.
@@ -45,6 +45,26 @@ pub enum State {
     Unfinished,
 }
 
+/// Numbers that were measured on the full model beside its loss, in the order of a series' labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Steps trained by then.
+    pub steps: u64,
+    /// One for each label.
+    pub values: Vec<f64>,
+}
+
+/// A measurement of the full model over the run, as in "coefficient error by degree".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// What is measured.
+    pub name: String,
+    /// What each value is of.
+    pub labels: Vec<String>,
+    /// Oldest first.
+    pub readings: Vec<Reading>,
+}
+
 /// A run in figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
@@ -60,6 +80,9 @@ pub struct Figures {
     pub spent: Spent,
     /// The full model's loss, oldest first.
     pub curve: Vec<Point>,
+    /// What was measured beside it on the full model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<Series>,
     /// The lowest loss that any model can have, where that is known.
     pub floor: Option<f64>,
     /// Checksum of the data.
@@ -92,6 +115,7 @@ impl Figures {
             state: State::Unfinished,
             spent: Spent::default(),
             curve: Vec::new(),
+            measured: Vec::new(),
             floor: started.floor.map(f64::from),
             data: started.data_checksum.clone(),
             initial_weights: started.weights.clone(),
@@ -116,6 +140,7 @@ impl Figures {
                         }
                     }
                 }
+                Event::Measured(m) if m.path_length == layers => figures.read(m),
                 Event::Finished { ending: Ending::Completed, .. } => figures.state = State::Completed,
                 Event::Failed { cause: Cause::Diverged, .. } => figures.state = State::Diverged,
                 Event::Resumed { .. } => figures.state = State::Unfinished,
@@ -123,6 +148,35 @@ impl Figures {
             }
         }
         Ok(figures)
+    }
+
+    /// Takes in a measurement of the full model.
+    fn read(&mut self, m: &Measurement) {
+        let at = self.measured.iter().position(|series| series.name == m.name).unwrap_or_else(|| {
+            let (name, labels) = (m.name.clone(), m.labels.clone());
+            self.measured.push(Series { name, labels, readings: Vec::new() });
+            self.measured.len() - 1
+        });
+        let series = &mut self.measured[at];
+        if series.labels != m.labels {
+            // Something else goes by that name from here on.
+            (series.labels, series.readings) = (m.labels.clone(), Vec::new());
+        }
+        // Measured again at the same step: the same numbers.
+        if series.readings.last().is_none_or(|last| last.steps < m.step) {
+            series.readings.push(Reading { steps: m.step, values: m.values.iter().map(|&v| f64::from(v)).collect() });
+        }
+    }
+
+    /// The series of that name.
+    pub fn series(&self, name: &str) -> Option<&Series> {
+        self.measured.iter().find(|series| series.name == name)
+    }
+
+    /// The step of the first evaluation of the full model, if there was none before training began: a model that grows
+    /// isn't whole before.
+    pub fn whole_from(&self) -> Option<u64> {
+        self.curve.first().map(|point| point.spent.steps).filter(|&steps| steps > 0)
     }
 
     /// The last measured loss of the full model.
@@ -249,6 +303,51 @@ mod tests {
         assert!((at(79.0 + 43.0 / 4.0).unwrap() - 1.75).abs() < 1e-12);
         assert_eq!((at(79.0), at(122.0), at(123.0)), (Some(2.0), Some(1.0), None));
         assert_eq!((figures.last_loss(), figures.final_loss()), (Some(1.0), None));
+    }
+
+    #[test]
+    fn measurements_of_the_full_model_become_series() {
+        let measured = |step, path_length, labels: &[&str], values: &[f32]| {
+            let labels: Vec<&str> = labels.to_vec();
+            // As a recording has it.
+            let json = serde_json::json!({ "event": "measured", "step": step, "name": "error", "path_length": path_length,
+                "labels": labels, "values": values });
+            (1, serde_json::from_value(json).unwrap())
+        };
+        let figures = Figures::of(&recording(vec![
+            measured(0, 2, &["1", "2"], &[9.0, 9.0]),
+            measured(0, 4, &["1", "2"], &[1.0, 2.0]),
+            (1, step(0, "1111")),
+            measured(1, 4, &["1", "2"], &[0.5, 0.25]),
+            measured(1, 4, &["1", "2"], &[0.5, 0.25]),
+        ]))
+        .unwrap();
+        let series = figures.series("error").unwrap();
+        let readings: Vec<(u64, &[f64])> = series.readings.iter().map(|r| (r.steps, &r.values[..])).collect();
+        assert_eq!(readings, [(0, &[1.0, 2.0][..]), (1, &[0.5, 0.25][..])]);
+        assert_eq!((series.labels.len(), figures.series("other")), (2, None));
+    }
+
+    #[test]
+    fn a_model_that_grows_has_no_loss_before_it_is_whole() {
+        let of_two = |step| {
+            let scores = vec![Score { path_length: 2, loss: 9.0, spread: 0.0, batches: 1 }];
+            Event::Evaluated { step, why: Why::Cadence, scores }
+        };
+        let figures = Figures::of(&recording(vec![
+            (1, of_two(0)),
+            (2, step(0, "1100")),
+            (3, step(1, "1100")),
+            (4, evaluated(2, 2.0)),
+            (5, step(2, "1111")),
+            (6, evaluated(3, 1.0)),
+        ]))
+        .unwrap();
+        assert_eq!((figures.whole_from(), figures.curve.len(), figures.last_loss()), (Some(2), 2, Some(1.0)));
+        // Two steps of two layers and one of four, each with 3 for the head; nothing is known before 46.
+        assert_eq!(figures.spent.flops, 89.0);
+        let at = |flops| figures.loss_at(|s| s.flops, flops);
+        assert_eq!((at(0.0), at(45.0), at(46.0), at(67.5), at(90.0)), (None, None, Some(2.0), Some(1.5), None));
     }
 
     #[test]

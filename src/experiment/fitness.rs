@@ -28,6 +28,9 @@ pub struct Fitness {
     pub problems: Vec<String>,
     /// What should be known.
     pub cautions: Vec<String>,
+    /// Whether any run of the baseline was trained to its end.
+    #[serde(default)]
+    pub is_finished: bool,
 }
 
 /// The baseline against a shallower control.
@@ -69,6 +72,7 @@ impl Fitness {
             to_shallower,
             problems: Vec::new(),
             cautions: cautions(arms),
+            is_finished: base.is_some_and(|arm| arm.loss.is_some()),
         };
         fitness.problems = fitness.find_problems(baseline);
         fitness
@@ -82,6 +86,8 @@ impl Fitness {
     fn find_problems(&self, baseline: &str) -> Vec<String> {
         let mut problems = Vec::new();
         match self.to_bigram {
+            // Without tokens there are no tables; what its loss is worth the shallower controls tell.
+            None if self.is_finished && self.bigram.is_none() => {}
             None => problems.push(format!("{baseline} has no finished run")),
             Some(d) if d.verdict == Verdict::Better => {}
             Some(d) if d.n < 2 => problems.push("one seed shows no spread: at least two are needed".to_owned()),
@@ -135,6 +141,8 @@ fn cautions(arms: &[ArmResult]) -> Vec<String> {
     };
     say(named(&is_edge), "the best learning rate lies at the edge of those tried, a better one may lie beyond");
     say(named(&|arm| arm.diverged > 0), "some runs diverged");
+    let grows = |arm: &ArmResult| arm.runs.iter().any(|run| run.figures.whole_from().is_some());
+    say(named(&grows), "the model grows, so that there is no full model, and no loss of one, before its last stage");
     say(named(&|arm| arm.same_start == Some(false)), "other initial weights than the baseline's");
     let compared = arms.iter().filter(|arm| arm.role == Role::Method && arm.to_baseline.is_some()).count();
     if compared >= 4 {

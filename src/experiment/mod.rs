@@ -1,8 +1,9 @@
 //! Experiments: methods compared over seeds, each run an ordinary run, every verdict with its error.
 //!
 //! `definition` says what is compared, `runner` trains it and goes on where it was left, `figures` reads a run's recording,
-//! `results` and `fitness` say what came of it (`statistics`, `ngram`), `text` and `charts` show that; `compare` does the
-//! same for any runs. Never draws on the screen.
+//! `results`, `measured` and `fitness` say what came of it (`statistics`, `ngram`), `text` and `charts` show that; `compare`
+//! does the same for any runs. `stability` is an experiment without arms: the paper's theory beside small transformers.
+//! Never draws on the screen.
 
 mod charts;
 pub mod compare;
@@ -10,9 +11,11 @@ pub mod definition;
 pub mod dir;
 pub mod figures;
 pub mod fitness;
+pub mod measured;
 pub mod ngram;
 pub mod results;
 pub mod runner;
 pub mod shipped;
+pub mod stability;
 pub mod statistics;
 pub mod text;

@@ -12,6 +12,7 @@ use super::definition::{Experiment, Planned, Role};
 use super::dir::ExperimentDir;
 use super::figures::{Figures, Spent};
 use super::fitness::Fitness;
+use super::measured::{self, Measured};
 use super::ngram::{self, Losses};
 use super::statistics::{CONFIDENCE, Difference, Summary, difference, summary};
 use super::{charts, text};
@@ -46,6 +47,9 @@ pub struct Horizon {
     pub arms: Vec<ArmResult>,
     /// Whether it can say anything of depth schedules.
     pub fitness: Fitness,
+    /// What the runs measured beside the loss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<Measured>,
 }
 
 /// A learning rate that was tried.
@@ -76,7 +80,7 @@ pub struct EqualFlops {
     pub curve_loss: Option<Summary>,
     /// The arm minus that.
     pub curve: Option<Difference>,
-    /// The arm that trains so many FLOPs with a learning rate that decays to the end.
+    /// The arm that trains so many FLOPs (to within a hundredth) with a learning rate that decays to the end.
     pub trained_arm: Option<String>,
     /// The arm minus that one: the fair one of the two.
     pub trained: Option<Difference>,
@@ -153,7 +157,8 @@ impl Results {
             let arms = rows(experiment, horizon, lookup)?;
             let Some(tables) = tables(experiment, horizon, interrupted)? else { return Ok(None) };
             let fitness = Fitness::of(&arms, &experiment.baseline, &tables);
-            horizons.push(Horizon { steps: experiment.horizons[horizon], arms, fitness });
+            let measured = measured::of(&arms);
+            horizons.push(Horizon { steps: experiment.horizons[horizon], arms, fitness, measured });
         }
         let first = horizons.first().and_then(|h: &Horizon| h.arms.first()?.runs.first());
         let loss_unit = first.map_or_else(String::new, |run| run.figures.loss_unit.clone());
@@ -176,9 +181,10 @@ fn rows(experiment: &Experiment, horizon: usize, lookup: Lookup<'_>) -> Result<V
         rows.push(row(experiment, arm, horizon, lookup)?);
     }
     let baseline = rows[experiment.baseline_arm()].clone();
-    let data = baseline.runs.first().map(|run| run.figures.data.clone());
+    // By seed: what a polynomial's seed draws is the target as well.
+    let data = |seed| baseline.runs.iter().find(|run| run.seed == seed).map(|run| &run.figures.data);
     for row in &rows {
-        let is_same = row.runs.iter().all(|run| Some(&run.figures.data) == data.as_ref());
+        let is_same = row.runs.iter().all(|run| data(run.seed) == Some(&run.figures.data));
         ensure!(is_same, "the runs of arm {} saw other text than those of {}", row.name, baseline.name);
     }
     let all = rows.clone();
@@ -194,8 +200,7 @@ fn rows(experiment: &Experiment, horizon: usize, lookup: Lookup<'_>) -> Result<V
             row.runs.iter().zip(&baseline.runs).all(|(a, b)| a.figures.initial_weights == b.figures.initial_weights)
         });
         if arm.equal_flops_to.is_none() && arm.role == Role::Method {
-            let trained = experiment.arms.iter().position(|other| other.equal_flops_to.as_ref() == Some(&arm.name));
-            row.equal_flops = Some(equal_flops(row, &baseline, trained.map(|at| &all[at])));
+            row.equal_flops = Some(equal_flops(row, &baseline, trained_alike(experiment, &all, row)));
         }
     }
     Ok(rows)
@@ -254,6 +259,18 @@ fn mean_spent(runs: &[RunResult]) -> Spent {
 fn paired(runs: &[RunResult], others: &[RunResult], of: impl Fn(f64, &Figures) -> Option<f64>) -> Vec<f64> {
     let pairs = runs.iter().filter_map(|run| Some((run, others.iter().find(|other| other.seed == run.seed)?)));
     pairs.filter_map(|(run, other)| of(run.figures.final_loss()?, &other.figures)).collect()
+}
+
+/// How far the FLOPs of an arm may lie from those that another was trained to.
+const ALIKE: f64 = 0.01;
+
+/// The arm whose steps were computed to spend an arm's FLOPs; if none was, one that spent as much to within [`ALIKE`].
+fn trained_alike<'a>(experiment: &Experiment, rows: &'a [ArmResult], row: &ArmResult) -> Option<&'a ArmResult> {
+    let computed = || rows.iter().zip(&experiment.arms).filter(|(_, arm)| arm.equal_flops_to.is_some());
+    let meant = computed().find(|(_, arm)| arm.equal_flops_to.as_ref() == Some(&row.name));
+    let off = |other: &ArmResult| (other.spent.flops / row.spent.flops - 1.0).abs();
+    let near = || computed().filter(|(other, _)| off(other) <= ALIKE).min_by(|a, b| off(a.0).total_cmp(&off(b.0)));
+    meant.or_else(near).map(|(other, _)| other)
 }
 
 fn equal_flops(row: &ArmResult, baseline: &ArmResult, trained: Option<&ArmResult>) -> EqualFlops {

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::definition::Role;
+use super::measured::{Measured, MeasuredArm};
 use super::results::{ArmResult, Horizon, Results};
 use super::statistics::{Difference, Summary};
 use crate::plan::short;
@@ -33,6 +34,10 @@ pub fn table(results: &Results) -> String {
         if horizon.arms.iter().any(|arm| arm.equal_flops.is_some()) {
             text.push('\n');
             text.push_str(&equal_flops(horizon, &results.baseline));
+        }
+        for table in &horizon.measured {
+            let _ = writeln!(text, "\n{} (full model, at the end):", table.name);
+            text.push_str(&measured(table));
         }
         text.push('\n');
         fitness(&mut text, horizon, &results.baseline);
@@ -112,16 +117,50 @@ fn equal_flops(horizon: &Horizon, baseline: &str) -> String {
     let mut text = aligned(&rows);
     let notes = format!(
         "(1) {baseline}'s own loss when it had spent as many FLOPs, its learning rate not yet decayed: flatters the arm. \
-         (2) {baseline} trained to so many FLOPs with its decay: the fair one."
+         (2) {baseline} trained to so many FLOPs (to within 1 %) with its decay: the fair one."
     );
     wrap(&mut text, &notes, "");
+    text
+}
+
+/// A series at the end of training, with deviations where they fit and in as many blocks of columns as it takes.
+fn measured(table: &Measured) -> String {
+    let rows = |columns: std::ops::Range<usize>, with_std: bool| {
+        let head = std::iter::once("arm".to_owned()).chain(table.labels[columns.clone()].iter().cloned()).collect();
+        let row = |row: &MeasuredArm| {
+            let cell = |s: &Option<Summary>| match s {
+                None => "-".to_owned(),
+                Some(s) if with_std => mean(*s),
+                Some(s) => format!("{:.4}", s.mean),
+            };
+            std::iter::once(name(&row.arm)).chain(row.values[columns.clone()].iter().map(cell)).collect()
+        };
+        aligned(&std::iter::once(head).chain(table.arms.iter().map(row)).collect::<Vec<Vec<String>>>())
+    };
+    let fits = |text: &str| text.lines().all(|line| line.chars().count() <= COLUMNS);
+    let all = table.labels.len();
+    let whole = rows(0..all, true);
+    if fits(&whole) {
+        return whole;
+    }
+    let (mut text, mut first) = (String::new(), 0);
+    while first < all {
+        // A single column is shown however wide it is.
+        let last = (first + 1..=all).rev().find(|&last| last == first + 1 || fits(&rows(first..last, false)));
+        let last = last.unwrap_or(all);
+        text.push_str(&rows(first..last, false));
+        first = last;
+    }
     text
 }
 
 fn fitness(text: &mut String, horizon: &Horizon, baseline: &str) {
     let f = &horizon.fitness;
     let value = |s: Option<Summary>| s.map_or_else(|| "not defined".to_owned(), |s| format!("{:.4}", s.mean));
-    let mut line = format!("fitness: unigram {}, bigram {}", value(f.unigram), value(f.bigram));
+    let mut line = match f.bigram {
+        None => "fitness: no tokens, so no tables to beat".to_owned(),
+        Some(_) => format!("fitness: unigram {}, bigram {}", value(f.unigram), value(f.bigram)),
+    };
     if f.floor.is_some() {
         let _ = write!(line, ", floor {}", value(f.floor));
     }
@@ -214,7 +253,7 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> String {
 }
 
 /// Adds words as lines that are not too wide; those behind the first begin with `indent`.
-fn wrap(text: &mut String, words: &str, indent: &str) {
+pub(super) fn wrap(text: &mut String, words: &str, indent: &str) {
     let lead: String = words.chars().take_while(|c| *c == ' ').collect();
     let mut line = lead;
     let mut is_empty = true;

@@ -41,6 +41,9 @@ pub struct Chart {
     pub lines: Vec<Line>,
     /// Levels; those far outside the curves are left out.
     pub marks: Vec<Mark>,
+    /// Whether the curves are of training: their first steps fall so steeply that they would flatten all that follows, and
+    /// are cut.
+    pub is_training: bool,
 }
 
 /// Colours that can be told apart with every common colour blindness (Okabe and Ito).
@@ -71,8 +74,7 @@ impl Range {
             values.filter(|v| v.is_finite()).fold([f64::INFINITY, f64::NEG_INFINITY], |[l, h], v| [l.min(v), h.max(v)])
         };
         let x = range(&mut points().map(|p| p[0]));
-        // The first steps fall so steeply that they would flatten all that follows.
-        let settled = x[0] + 0.1 * (x[1] - x[0]);
+        let settled = if chart.is_training { x[0] + 0.1 * (x[1] - x[0]) } else { x[0] };
         let [mut low, mut high] =
             range(&mut points().filter(|p| p[0] >= settled).flat_map(|p| [p[1] - p[2], p[1] + p[2]]));
         if !(x[0] <= x[1] && low <= high) {
@@ -198,6 +200,7 @@ mod tests {
                 Mark { label: "floor".to_owned(), value: 1.2 },
                 Mark { label: "far".to_owned(), value: -900.0 },
             ],
+            is_training: true,
         }
     }
 
@@ -209,6 +212,8 @@ mod tests {
         let margin = 0.05 * (7.5 - 1.2);
         assert!((range.y[0] - (1.2 - margin)).abs() < 1e-9 && (range.y[1] - (7.5 + margin)).abs() < 1e-9);
         assert!(Range::of(&Chart { lines: Vec::new(), ..chart() }).is_none());
+        // Other curves are shown whole: up to the first point with its band, 2 + 10 + 0.5.
+        assert!(Range::of(&Chart { is_training: false, ..chart() }).unwrap().y[1] > 12.5);
     }
 
     #[test]

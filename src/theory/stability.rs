@@ -232,24 +232,17 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use super::super::oracle::{self, oracle};
     use super::*;
-
-    /// PAPER.md section 5.2, simulated independently (numpy): mean psi at L = 6, 12, 24, 48, 96, over six seeds; and its
-    /// deviation from seed to seed (numpy, 16 to 40 seeds).
-    const ORACLE: [(Network, [f64; 5], [f64; 5]); 3] = [
-        (Network::ResidualAndNorm, [0.507, 0.428, 0.337, 0.254, 0.182], [0.023, 0.023, 0.015, 0.016, 0.012]),
-        (Network::NormAlone, [1.42, 1.40, 1.41, 1.39, 1.37], [0.035, 0.037, 0.032, 0.041, 0.054]),
-        (Network::ResidualAlone, [0.71, 0.72, 0.74, 0.73, 0.76], [0.024, 0.029, 0.045, 0.053, 0.084]),
-    ];
 
     #[test]
     fn the_default_table_agrees_with_the_oracle_values() {
         let table = table(&Setup::default());
-        for (network, means, spreads) in ORACLE {
-            for ((layers, expected), spread) in [6, 12, 24, 48, 96].into_iter().zip(means).zip(spreads) {
-                let row = table.row(network, layers).unwrap();
-                // Both are means over six seeds: four standard errors of their difference, and the oracle's last digit.
-                let limit = 4.0 * spread * (2.0f64 / 6.0).sqrt() + 0.005;
+        for network in Network::ALL {
+            for layers in oracle::DEPTHS {
+                let (row, value) = (table.row(network, layers).unwrap(), oracle(network, 96, layers).unwrap());
+                // Both are means over six seeds.
+                let (expected, limit) = (value.mean, value.tolerance(6));
                 let off = (row.mean - expected).abs();
                 assert!(off < limit, "{network:?} {layers}: {} instead of {expected}, limit {limit}", row.mean);
             }

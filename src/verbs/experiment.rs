@@ -13,10 +13,10 @@ use crate::app::experiment::Board;
 use crate::cli::Train;
 use crate::config::load::ConfigError;
 use crate::event::Command;
-use crate::experiment::definition::Experiment;
+use crate::experiment::definition::{self, Experiment};
 use crate::experiment::dir::ExperimentDir;
 use crate::experiment::runner::{self, Live, Outcome};
-use crate::experiment::text;
+use crate::experiment::{stability, text};
 use crate::experiment_event::{ExperimentEvent, RunState};
 use crate::signals;
 use crate::tui;
@@ -50,7 +50,11 @@ pub fn experiment(args: &Train, asked: &Asked<'_>) -> Result<Exit> {
     }
     let mut sets = asked.sets.to_vec();
     sets.extend(data_sets(asked.data.as_deref()));
-    let mut experiment = Experiment::load(asked.name, &sets)?;
+    let (name, text) = definition::source(asked.name)?;
+    if stability::is_it(&name, &text)? {
+        return measure_stability(args, asked, &name, &text);
+    }
+    let mut experiment = Experiment::parse(&name, &text, &sets)?;
     if let Some(seeds) = asked.seeds {
         experiment = experiment.with_seeds(seeds)?;
     }
@@ -80,7 +84,7 @@ pub fn experiment(args: &Train, asked: &Asked<'_>) -> Result<Exit> {
             serde_json::to_string_pretty(&*results)? + "\n"
         } else {
             format!(
-                "{}\nIn {}: results.json, results.txt, loss-by-*.svg, and the runs\n",
+                "{}\nIn {}: results.json, results.txt, *.svg, and the runs\n",
                 text::table(&results),
                 place.display()
             )
@@ -94,6 +98,42 @@ pub fn experiment(args: &Train, asked: &Asked<'_>) -> Result<Exit> {
             )),
         },
     })
+}
+
+/// The experiment that has no runs: measures, prints its tables, and keeps them.
+fn measure_stability(args: &Train, asked: &Asked<'_>, name: &str, text: &str) -> Result<Exit> {
+    let mut sets = asked.sets.to_vec();
+    sets.extend(data_sets(asked.data.as_deref()).into_iter().map(|set| format!("transformer.set.{set}")));
+    sets.extend(asked.seeds.map(|seeds| format!("transformer.seeds={seeds}")));
+    let definition = stability::Definition::parse(name, text, &sets)?;
+    let dir = ExperimentDir::without_runs(&args.run_dir, name)?;
+    log_to(&dir.path().join("raptr.log"))?;
+    let (commands, asked_of_us) = crossbeam_channel::unbounded();
+    let signal = signals::forward(commands)?;
+    let interrupted = || signal.exit_code().is_some() || asked_of_us.try_iter().any(Command::is_urgent);
+    if !args.quiet {
+        let _ = writeln!(io::stderr(), "{name}: {}", definition.question);
+    }
+    let began = Instant::now();
+    let results = stability::run(&definition, &interrupted, &mut |what, done, all| {
+        if !args.quiet {
+            // A closed stderr must not end the experiment.
+            let _ = writeln!(io::stderr(), "[{done}/{all}] {what} ({:.1} s)", began.elapsed().as_secs_f64());
+        }
+    })?;
+    let Some(results) = results else {
+        return Ok(Exit {
+            code: signal.exit_code().unwrap_or(1),
+            text: String::new(),
+            error: Some("left before its end; nothing was kept, the same command begins anew".to_owned()),
+        });
+    };
+    results.write(&dir, text)?;
+    Ok(Exit::text(if asked.json {
+        serde_json::to_string_pretty(&results)? + "\n"
+    } else {
+        format!("{}\nIn {}: results.json, results.txt, *.svg\n", results.to_text(), dir.path().display())
+    }))
 }
 
 /// Tells what happens on stderr until the experiment ends.
