@@ -350,10 +350,8 @@ fn sample(
     config: &RunConfig,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Option<Sample>> {
-    let whole = LayerPath::full(config.model.layers);
-    let Some(found) = psi::measure(trainer.engine(), batches, whole, config.model.width, interrupted)? else {
-        return Ok(None);
-    };
+    let (whole, width) = (LayerPath::full(config.model.layers), config.model.width);
+    let Some(found) = psi::measure(trainer.engine(), batches, whole, width, interrupted)? else { return Ok(None) };
     let (mean_psi, gap) = (found.mean_psi(), found.gap());
     Ok(Some(Sample { mean_psi, loss: found.loss, gap, psi: found.psi }))
 }
