@@ -187,11 +187,11 @@ set = { method.name = "full", stage = [], model.layers = 2 }
         assert_eq!(row["arm"], name);
         let layers = if name == "half" { 2 } else { 4 };
         let last = |run: &Value| -> Measurement {
-            let measured = events(&place, "parities", run).into_iter().filter_map(|event| match event {
+            let mut measured = events(&place, "parities", run).into_iter().filter_map(|event| match event {
                 Event::Measured(m) if m.path_length == layers && m.step == 60 => Some(m),
                 _ => None,
             });
-            measured.last().unwrap()
+            measured.next_back().unwrap()
         };
         let runs = arm(&results, name)["runs"].as_array().unwrap();
         let both: Vec<Measurement> = runs.iter().map(last).collect();
