@@ -25,8 +25,9 @@ pub mod transpose;
 /// Elements per block of the optimizer and of sums of squares.
 pub const BLOCK: usize = 4096;
 
-/// Rows per block of a pass over `rows` rows: enough blocks for eight threads, large enough for products to be quick, and
-/// a whole number of bf16 tiles.
+/// Rows per block of a pass over `rows` rows: enough blocks for eight threads, large enough for products to be quick, small
+/// enough for what a block holds (half a megabyte behind the MLP's first product, at width 256) to stay in a core's second
+/// cache, and a whole number of bf16 tiles.
 pub fn block_rows(rows: usize) -> usize {
-    (rows.div_ceil(8)).clamp(64, 256).next_multiple_of(32)
+    (rows.div_ceil(8)).clamp(64, 128).next_multiple_of(32)
 }
