@@ -9,13 +9,11 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::definition::{Experiment, Planned, Role};
-use super::dir::ExperimentDir;
 use super::figures::{Figures, Spent};
 use super::fitness::Fitness;
 use super::measured::{self, Measured};
 use super::ngram::{self, Losses};
 use super::statistics::{CONFIDENCE, Difference, Summary, difference, summary};
-use super::{charts, text};
 use crate::config::Architecture;
 use crate::{data, objective};
 
@@ -317,17 +315,4 @@ fn tables(
         }
     }
     Ok(Some(all))
-}
-
-/// Writes every form of the results into the experiment's directory.
-///
-/// # Errors
-/// If a file can't be written.
-pub fn write(dir: &ExperimentDir, results: &Results) -> Result<()> {
-    dir.write("results.json", &(serde_json::to_string_pretty(results)? + "\n"))?;
-    dir.write("results.txt", &text::table(results))?;
-    for (name, svg) in charts::all(results) {
-        dir.write(&name, &svg)?;
-    }
-    Ok(())
 }

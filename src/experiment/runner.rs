@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::definition::{Experiment, Planned};
 use super::dir::ExperimentDir;
 use super::figures::{Figures, State};
+use super::output;
 use super::results::{self, Results};
 use super::text;
 use crate::event::{Cause, Command, Ending, Event};
@@ -181,7 +182,7 @@ impl Runner<'_> {
         let Some(results) = Results::of(e, &|run| self.done.get(&run.name), &mut || self.wants_to_leave())? else {
             return Ok(Outcome::Stopped);
         };
-        results::write(self.dir, &results)?;
+        output::write(self.dir, &results)?;
         Ok(Outcome::Completed(Box::new(results)))
     }
 
