@@ -61,7 +61,7 @@ fn against_oracle(results: &Results) -> String {
     let mut text = aligned(&rows);
     let all = results.against_oracle.len();
     let line = format!(
-        "{agreeing} of {all} agree with the values simulated independently (PAPER.md section 5.2), within four standard errors."
+        "{agreeing} of {all} agree with the values simulated independently, within four standard errors."
     );
     wrap(&mut text, &line, "");
     text
