@@ -60,9 +60,8 @@ fn against_oracle(results: &Results) -> String {
     let agreeing = results.against_oracle.iter().filter(|row| row.agrees).count();
     let mut text = aligned(&rows);
     let all = results.against_oracle.len();
-    let line = format!(
-        "{agreeing} of {all} agree with the values simulated independently, within four standard errors."
-    );
+    let line =
+        format!("{agreeing} of {all} agree with the values simulated independently, within four standard errors.");
     wrap(&mut text, &line, "");
     text
 }
