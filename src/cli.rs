@@ -100,6 +100,9 @@ pub enum Verb {
         /// Active layers, or all lengths [default: the full model alone]
         #[arg(long, value_name = "N|all")]
         path_length: Option<String>,
+        /// Measure this as well; repeatable (see `raptr-tui list measurements`)
+        #[arg(long, value_name = "NAME")]
+        measure: Vec<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -174,6 +177,8 @@ pub enum Listed {
     Methods,
     /// Objectives
     Objectives,
+    /// What can be measured
+    Measurements,
     /// Themes
     Themes,
     /// Runs in the run directory

@@ -16,8 +16,8 @@ fn main() -> ExitCode {
         Some(Verb::Replay { recording, speed }) => verbs::replay(&cli.train, &recording, speed),
         Some(Verb::Rerun { recording, headless }) => verbs::rerun(&cli.train, &recording, headless),
         Some(Verb::Plan { config, sets, json }) => verbs::plan(&config, &sets, json),
-        Some(Verb::Eval { run, path_length, json }) => {
-            verbs::eval(&cli.train.run_dir, &run, path_length.as_deref(), json)
+        Some(Verb::Eval { run, path_length, measure, json }) => {
+            verbs::eval(&cli.train.run_dir, &run, path_length.as_deref(), &measure, json)
         }
         Some(Verb::Experiment { name, seeds, sets, data, headless, json }) => {
             verbs::experiment(&cli.train, &verbs::Asked { name: &name, seeds, sets: &sets, data, json, headless })

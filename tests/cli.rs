@@ -47,7 +47,7 @@ fn the_flags_are_these_and_no_others() {
             "replay --speed recording",
             "rerun --headless recording",
             "plan --json --set config",
-            "eval --json --path-length run",
+            "eval --json --measure --path-length run",
             "experiment --data --headless --json --seeds --set name",
             "compare --json runs",
             "export --format --out run",
@@ -66,6 +66,7 @@ fn lists_plans_and_completions_print() {
         ("experiments", "horizon"),
         ("methods", "raptr"),
         ("objectives", "mlm"),
+        ("measurements", "psi"),
         ("themes", "colorblind"),
         ("recordings", "recordings/"),
     ] {

@@ -444,6 +444,23 @@ fn eval_says_what_the_run_itself_measured() {
             stderr(&output)
         );
     }
+    // What the run measured at the same step, to the bit; and what it can't, in a sentence.
+    let script = "{\"at_step\":12,\"command\":\"measure\",\"what\":\"norms\"}\n{\"at_step\":12,\"command\":\"stop\"}\n";
+    let script = place.write("m.jsonl", script);
+    let events = place.train("m", &["--commands", &script]);
+    let measured = events.iter().find_map(|event| if let Event::Measured(m) = event { Some(m.clone()) } else { None });
+    let norms = place.output(&["eval", "m", "--measure", "norms", "--json"]);
+    let norms: Value = serde_json::from_str(&stdout(&norms)).unwrap();
+    let of_eval: raptr_tui::event::Measurement = serde_json::from_value(norms["measurements"][0].clone()).unwrap();
+    assert_eq!(Some(of_eval), measured);
+    let text = stdout(&eval(&["--measure", "norms", "--measure", "stability"]));
+    assert!(text.contains("norm") && text.contains("psi"), "{text}");
+    let unknown = eval(&["--measure", "guess"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("unknown measurement `guess`; known: curve"), "{}", stderr(&unknown));
+    let impossible = eval(&["--measure", "coefficients"]);
+    assert_eq!(impossible.status.code(), Some(1));
+    assert!(stderr(&impossible).contains("coefficients can't be measured here"), "{}", stderr(&impossible));
     // A fully trained model with fewer layers is another one, whatever its method draws.
     place.train("f", &["--set", "method.name=full", "--set", "stage=[]"]);
     let f: Value =

@@ -138,7 +138,7 @@ fn a_run_is_steered_by_keys_and_reruns_to_the_same_bits() {
         rest[..rest.find('/').unwrap()].parse().unwrap()
     };
     let paused_at = step(&shown);
-    screen.press("3.");
+    screen.press("...");
     screen.wait("three more steps", |s| s.contains("PAUSED") && step(s) == paused_at + 3);
     screen.press("+");
     screen.see("stage 1: path length 3");
@@ -213,7 +213,9 @@ fn a_finished_run_stays_on_the_screen_and_replays() {
     let mut screen = Screen::open(&place, &["replay", "a", "--speed", "64"], &[], (100, 30));
     screen.see("✓ FINISHED");
     screen.press("g");
-    screen.press("10.");
+    for _ in 0..10 {
+        screen.press(".");
+    }
     screen.see("step 10/24");
     screen.press(",");
     screen.see("step 9/24");
@@ -284,7 +286,7 @@ fn a_trainer_failure_is_shown_on_a_living_screen() {
     let shown = screen.see("The run has failed");
     assert!(shown.contains("FAILED") && shown.contains("writing checkpoint"), "{shown}");
     screen.press("?");
-    screen.see("Suspend the program");
+    screen.see("Pause training, or resume it.");
     screen.press("x");
     screen.press("q");
     let (code, raw) = screen.end();

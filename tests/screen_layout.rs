@@ -101,7 +101,7 @@ fn a_larger_screen_shows_no_less() {
     let app = app(12);
     for (width, height) in [(80, 24), (100, 30), (120, 36), (180, 50)] {
         let shown = shown(&app, false, width, height);
-        let header: String = shown.lines().take(2).collect();
+        let header: String = shown.lines().take(3).collect();
         for figure in ["saved", "lr 3.00e-3", "tok/s", "step 150/200"] {
             assert!(header.contains(figure), "{figure} at {width}x{height}:\n{shown}");
         }

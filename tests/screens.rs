@@ -172,7 +172,8 @@ fn what_lies_over_the_screen_says_what_it_must() {
     assert!(shown(&[c('+')]).contains("→(7)"), "asked, not yet done");
     assert!(shown(&[c(' ')]).contains("PAUSING…"));
     assert!(shown(&[c('y')]).contains(", log"));
-    assert!(shown(&[c('1'), c('0')]).contains("10 …"));
+    let layers = shown(&[c('2')]);
+    assert!(layers.contains("Layers, last") && !layers.contains("Transitions"), "{layers}");
     // Expanded, the panel has the body to itself.
     let alone = shown(&[Key::Tab, c('e')]);
     assert!(alone.contains("Layers by step") && !alone.contains("Transitions"), "{alone}");

@@ -2,6 +2,8 @@
 
 use Action as A;
 
+use super::screen::Screen;
+
 /// A key as the app knows it, apart from any terminal library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
@@ -81,6 +83,8 @@ pub enum Action {
     Faster,
     /// A lower learning rate.
     Slower,
+    /// A screen.
+    Show(Screen),
     /// The pane after this.
     FocusNext,
     /// The pane before this.
@@ -168,7 +172,7 @@ const fn c(c: char) -> Key {
 /// Every key.
 pub static KEYS: &[Binding] = &[
     row(&[c(' ')], A::Toggle, Scope::Run, "pause", "Pause training, or resume it."),
-    row(&[c('.')], A::Step, Scope::Run, "step", "While paused, train one step; 10. trains ten."),
+    row(&[c('.')], A::Step, Scope::Run, "step", "While paused, train one step."),
     row(&[c('+'), c('=')], A::Longer, Scope::Run, "longer", "One more active layer in this (or the chosen) stage."),
     row(&[c('-')], A::Shorter, Scope::Run, "shorter", "One active layer less in this (or the chosen) stage."),
     row(&[c(']')], A::SelectNext, Scope::Run, "", "Choose a later stage for + and -; Esc goes back to the current."),
@@ -188,7 +192,7 @@ pub static KEYS: &[Binding] = &[
     row(&[c('}')], A::Faster, Scope::Run, "", "Learning rate x 1.25 from now on."),
     row(&[c('{')], A::Slower, Scope::Run, "", "Learning rate / 1.25 from now on."),
     row(&[c(' ')], A::Toggle, Scope::Replay, "play", "Play, or pause."),
-    row(&[c('.')], A::FrameOn, Scope::Replay, "step", "One step on; 10. goes ten."),
+    row(&[c('.')], A::FrameOn, Scope::Replay, "step", "One step on."),
     row(&[c(',')], A::FrameBack, Scope::Replay, "back", "One step back."),
     row(&[Key::Right], A::JumpOn, Scope::Replay, "", "On by a twentieth of the run."),
     row(&[Key::Left], A::JumpBack, Scope::Replay, "", "Back by a twentieth of the run."),
@@ -198,6 +202,10 @@ pub static KEYS: &[Binding] = &[
     row(&[Key::End, c('G')], A::End, Scope::Replay, "", "To the end."),
     row(&[c('>')], A::SpeedUp, Scope::Replay, "faster", "Twice as fast."),
     row(&[c('<')], A::SpeedDown, Scope::Replay, "slower", "Half as fast."),
+    row(&[c('1')], A::Show(Screen::Train), Scope::Anywhere, "", "The run at a glance."),
+    row(&[c('2')], A::Show(Screen::Layers), Scope::Anywhere, "", "Layers: which are active, and how often."),
+    row(&[c('3')], A::Show(Screen::Loss), Scope::Anywhere, "", "The loss, large."),
+    row(&[c('5')], A::Show(Screen::Log), Scope::Anywhere, "", "What happened."),
     row(&[Key::Tab], A::FocusNext, Scope::Anywhere, "panel", "To the next panel."),
     row(&[Key::BackTab], A::FocusPrevious, Scope::Anywhere, "", "To the panel before."),
     row(&[c('e'), Key::Enter], A::Expand, Scope::Anywhere, "expand", "Show the panel alone, or all again."),
@@ -252,7 +260,8 @@ mod tests {
             let keys: Vec<Key> = bindings(is_replay).flat_map(|b| b.keys).copied().collect();
             let distinct: std::collections::HashSet<_> = keys.iter().collect();
             assert_eq!(keys.len(), distinct.len());
-            assert!(!keys.iter().any(|k| matches!(k, Key::Char(c) if c.is_ascii_digit())), "digits are counts");
+            let screen = |s: Screen| find(Key::Char(s.number()), is_replay).map(|b| b.action);
+            assert!(Screen::ALL.into_iter().all(|s| screen(s) == Some(A::Show(s))));
         }
         assert!(KEYS.iter().all(|b| b.help.ends_with('.') && !b.keys.is_empty()));
     }

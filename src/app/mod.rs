@@ -9,12 +9,15 @@ mod figures;
 pub mod history;
 pub mod keys;
 pub mod run;
+pub mod screen;
+pub mod ui;
 mod update;
 
-use crate::event::{Command, Stamped, What};
-use history::Smoothing;
+use crate::event::{Command, Stamped};
 use keys::Key;
 use run::Run;
+pub use screen::{Pane, Screen};
+pub use ui::{Overlay, Ui};
 
 /// Something that reaches the app.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,80 +91,6 @@ pub struct Options {
     pub is_replay: bool,
 }
 
-/// A pane of the screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pane {
-    /// Loss over steps.
-    Loss,
-    /// Layers over steps.
-    Strip,
-    /// Each layer's activity against its expectation.
-    Layers,
-    /// What changes of path length did.
-    Transitions,
-    /// What happened.
-    Log,
-}
-
-/// Every pane, in the order of Tab.
-pub const PANES: [Pane; 5] = [Pane::Loss, Pane::Strip, Pane::Layers, Pane::Transitions, Pane::Log];
-
-/// What lies over the screen.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Overlay {
-    /// Nothing.
-    #[default]
-    None,
-    /// The list of keys, scrolled down by lines.
-    Help(u16),
-    /// A question before a command.
-    Confirm(Command),
-    /// How to leave.
-    Quit,
-    /// What can be measured.
-    Menu,
-    /// What was measured: a page, scrolled down by lines.
-    Measured {
-        /// 0-based.
-        page: usize,
-        /// Lines.
-        line: u16,
-    },
-}
-
-/// What the person has chosen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ui {
-    /// Index into [`PANES`].
-    pub focus: usize,
-    /// Whether the focused pane has the screen to itself.
-    pub expanded: bool,
-    /// What lies over the screen.
-    pub overlay: Overlay,
-    /// The stage whose path length +/- change; the current one if none.
-    pub selected_stage: Option<usize>,
-    /// Whether the loss is drawn on a log scale.
-    pub log_scale: bool,
-    /// How the loss is smoothed.
-    pub smoothing: Smoothing,
-    /// Themes further than the first.
-    pub theme: usize,
-    /// Lines scrolled back in the focused list.
-    pub scroll: usize,
-    /// A measurement that was asked for to be looked at.
-    pub asked: Option<What>,
-    /// Whether the next series that comes is it.
-    pub shows_next: bool,
-    /// A number typed before a key.
-    pub count: Option<u64>,
-    /// Something to tell.
-    pub notice: Option<String>,
-    /// When Ctrl-C was last pressed.
-    pub interrupted_us: Option<u64>,
-    /// Leave once the run has ended.
-    pub is_leaving: bool,
-}
-
 /// Everything the screen shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct App {
@@ -182,28 +111,13 @@ pub struct App {
 impl App {
     /// A screen that has seen nothing yet.
     pub fn new(options: Options) -> Self {
-        let ui = Ui {
-            focus: 0,
-            expanded: false,
-            overlay: Overlay::None,
-            selected_stage: None,
-            log_scale: false,
-            smoothing: Smoothing::default(),
-            theme: 0,
-            scroll: 0,
-            asked: None,
-            shows_next: false,
-            count: None,
-            notice: None,
-            interrupted_us: None,
-            is_leaving: false,
-        };
-        Self { run: Run::default(), ui, pending: Vec::new(), options, replay: None, has_ended: false }
+        Self { run: Run::default(), ui: Ui::default(), pending: Vec::new(), options, replay: None, has_ended: false }
     }
 
     /// The pane that has the focus.
     pub fn pane(&self) -> Pane {
-        PANES[self.ui.focus % PANES.len()]
+        let panes = self.ui.screen.panes();
+        panes[self.ui.focus[self.ui.screen.index()] % panes.len()]
     }
 
     /// Lines that a pane is scrolled by: only the one with the focus is.

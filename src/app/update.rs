@@ -1,7 +1,7 @@
 //! What messages do to the app: the pure update.
 
 use super::keys::{self, Action, Key, Scope};
-use super::{App, Msg, Overlay, PANES, Request, Seek};
+use super::{App, Msg, Overlay, Request, Screen, Seek};
 use crate::event::{Command, Event, What};
 use crate::measurement::WHATS;
 
@@ -79,14 +79,6 @@ impl App {
                 }
             }
         }
-        if let Key::Char(digit) = key
-            && let Some(digit) = digit.to_digit(10)
-        {
-            let so_far = self.ui.count.unwrap_or(0);
-            self.ui.count = Some(so_far.saturating_mul(10).saturating_add(u64::from(digit)).min(1_000_000));
-            return Vec::new();
-        }
-        let count = self.ui.count.take();
         let Some(binding) = keys::find(key, self.options.is_replay) else {
             let elsewhere = keys::find(key, !self.options.is_replay).is_some();
             if elsewhere && self.options.is_replay {
@@ -104,7 +96,7 @@ impl App {
                 return Vec::new();
             }
         }
-        self.act(binding.action, count, us)
+        self.act(binding.action, us)
     }
 
     fn key_in_help(&mut self, key: Key, line: u16, us: u64) -> Vec<Request> {
@@ -169,7 +161,7 @@ impl App {
 
     /// Ctrl-C works wherever one is; any other key has closed what lay over the screen, and that was all.
     fn interrupt_or_nothing(&mut self, key: Key, us: u64) -> Vec<Request> {
-        if key == Key::Ctrl('c') { self.act(Action::Interrupt, None, us) } else { Vec::new() }
+        if key == Key::Ctrl('c') { self.act(Action::Interrupt, us) } else { Vec::new() }
     }
 
     /// Asks the trainer, and remembers to have asked.
@@ -178,8 +170,7 @@ impl App {
         vec![Request::Train(command)]
     }
 
-    fn act(&mut self, action: Action, count: Option<u64>, us: u64) -> Vec<Request> {
-        let steps = count.unwrap_or(1).max(1);
+    fn act(&mut self, action: Action, us: u64) -> Vec<Request> {
         match action {
             Action::Toggle if self.options.is_replay => return vec![Request::Replay(Seek::Toggle)],
             Action::Toggle => {
@@ -188,7 +179,7 @@ impl App {
                 let is_paused = asked.map_or(self.run.is_paused, |c| *c == Command::Pause);
                 return self.train(if is_paused { Command::Resume } else { Command::Pause });
             }
-            Action::Step => return self.train(Command::Step { steps }),
+            Action::Step => return self.train(Command::Step { steps: 1 }),
             Action::Longer => return self.lengthen(1),
             Action::Shorter => return self.lengthen(-1),
             Action::SelectNext => self.select(1),
@@ -202,8 +193,9 @@ impl App {
             Action::Save => return self.train(Command::Save),
             Action::Faster => return self.scale_rate(RATE_STEP),
             Action::Slower => return self.scale_rate(1.0 / RATE_STEP),
+            Action::Show(screen) => self.show(screen),
             Action::FocusNext => self.focus(1),
-            Action::FocusPrevious => self.focus(PANES.len() - 1),
+            Action::FocusPrevious => self.focus(self.ui.screen.panes().len() - 1),
             Action::Expand => self.ui.expanded = !self.ui.expanded,
             Action::Back if self.ui.selected_stage.is_some() => self.ui.selected_stage = None,
             Action::Back => self.ui.expanded = false,
@@ -217,8 +209,8 @@ impl App {
             Action::Interrupt => return self.interrupt(us),
             Action::Suspend => return vec![Request::Suspend],
             Action::Redraw => return vec![Request::Redraw],
-            Action::FrameOn => return vec![Request::Replay(Seek::Steps(steps as i64))],
-            Action::FrameBack => return vec![Request::Replay(Seek::Steps(-(steps as i64)))],
+            Action::FrameOn => return vec![Request::Replay(Seek::Steps(1))],
+            Action::FrameBack => return vec![Request::Replay(Seek::Steps(-1))],
             Action::JumpOn => return vec![Request::Replay(Seek::Percent(5))],
             Action::JumpBack => return vec![Request::Replay(Seek::Percent(-5))],
             Action::StageOn => return vec![Request::Replay(Seek::Stages(1))],
@@ -254,8 +246,13 @@ impl App {
     }
 
     fn focus(&mut self, by: usize) {
-        self.ui.focus = (self.ui.focus + by) % PANES.len();
+        let focus = &mut self.ui.focus[self.ui.screen.index()];
+        *focus = (*focus + by) % self.ui.screen.panes().len();
         self.ui.scroll = 0;
+    }
+
+    fn show(&mut self, screen: Screen) {
+        (self.ui.screen, self.ui.scroll, self.ui.expanded) = (screen, 0, false);
     }
 
     /// The stage whose path length +/- change.
@@ -307,7 +304,7 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Options, State};
+    use super::super::{Options, Pane, State};
     use super::*;
     use crate::event::{Ending, Stamped};
     use crate::layer_path::LayerPath;
@@ -369,17 +366,27 @@ mod tests {
     }
 
     #[test]
-    fn stages_are_changed_only_once_confirmed_and_steps_take_a_count() {
+    fn stages_are_changed_only_once_confirmed() {
         let mut app = app();
         let forecast = Request::Train(Command::Measure { what: What::Forecast });
         assert_eq!(press(&mut app, Key::Char('n')), [forecast]);
         assert_eq!(press(&mut app, Key::Char('x')), []);
         assert_eq!(press(&mut app, Key::Char('n')), [], "one forecast is under way already");
         assert_eq!(press(&mut app, Key::Char('y')), [Request::Train(Command::NextStage)]);
-        press(&mut app, Key::Char('1'));
-        press(&mut app, Key::Char('2'));
-        assert_eq!(press(&mut app, Key::Char('.')), [Request::Train(Command::Step { steps: 12 })]);
         assert_eq!(press(&mut app, Key::Char('.')), [Request::Train(Command::Step { steps: 1 })]);
+    }
+
+    #[test]
+    fn each_screen_keeps_its_focus() {
+        let mut app = app();
+        press(&mut app, Key::Tab);
+        assert_eq!((app.ui.screen, app.pane()), (Screen::Train, Pane::Strip));
+        press(&mut app, Key::Char('3'));
+        assert_eq!((app.ui.screen, app.pane()), (Screen::Loss, Pane::Loss));
+        press(&mut app, Key::BackTab);
+        assert_eq!(app.pane(), Pane::Transitions);
+        press(&mut app, Key::Char('1'));
+        assert_eq!((app.ui.screen, app.pane()), (Screen::Train, Pane::Strip));
     }
 
     fn series(name: &str) -> Event {

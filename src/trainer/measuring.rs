@@ -13,7 +13,10 @@ use crate::method::{self, Context};
 
 impl Trainer {
     /// Measures something now.
-    pub(super) fn measure(&mut self, what: What, interrupted: Interrupted<'_>) -> Result<Measured> {
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub fn measure(&mut self, what: What, interrupted: Interrupted<'_>) -> Result<Measured> {
         let step = self.state.step;
         let (layers, existing) = (self.state.schedule.layers, self.existing());
         let stage = self.state.schedule.lookup(step);

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::{Exit, recording_file};
@@ -14,6 +14,8 @@ use crate::data::{self, DataError};
 use crate::event::{Event, Score};
 use crate::experiment::compare as comparison;
 use crate::experiment::figures::Figures;
+use crate::measure::Measured;
+use crate::measurement::{Measurement, WHATS, What, number};
 use crate::trainer::Trainer;
 use crate::trainer::checkpoint::{self, NoStore};
 use crate::{recording, run_dir};
@@ -32,13 +34,16 @@ struct Evaluation {
     loss_unit: String,
     /// On the run's fixed validation batches.
     scores: Vec<Score>,
+    /// What else was asked for.
+    measurements: Vec<Measurement>,
 }
 
-/// Evaluates a run's newest checkpoint: the full model, a path length, or every one.
+/// Evaluates a run's newest checkpoint: the full model, a path length, or every one; and measures what is named.
 ///
 /// # Errors
-/// If there is no such run or path length, or its checkpoint or text can't be read.
-pub fn eval(runs: &Path, name: &str, path_length: Option<&str>, json: bool) -> Result<Exit> {
+/// If there is no such run, path length or measurement, or the run's checkpoint or text can't be read.
+pub fn eval(runs: &Path, name: &str, path_length: Option<&str>, measure: &[String], json: bool) -> Result<Exit> {
+    let whats = whats(measure)?;
     let dir = run_dir::find(runs, name)?;
     let file = dir.join("config.toml");
     let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
@@ -64,9 +69,18 @@ pub fn eval(runs: &Path, name: &str, path_length: Option<&str>, json: bool) -> R
     let existing = trainer.existing();
     let lengths = lengths(path_length, fixed.min(existing), existing)?;
     let scores = trainer.scores(&lengths, &|| false)?.unwrap_or_default();
+    let mut measurements = Vec::new();
+    for what in whats {
+        match trainer.measure(what, &|| false)? {
+            Measured::Series(series) => measurements.extend(series),
+            Measured::Impossible(reason) => bail!("{} can't be measured here: {reason}", what.name()),
+            Measured::Interrupted => {}
+        }
+    }
     let run = dir.file_name().map_or_else(|| name.to_owned(), |n| n.to_string_lossy().into_owned());
     let loss_unit = trainer.loss_unit().to_owned();
-    let evaluation = Evaluation { run, checkpoint: found.file, step, layers, existing, loss_unit, scores };
+    let evaluation =
+        Evaluation { run, checkpoint: found.file, step, layers, existing, loss_unit, scores, measurements };
     if json {
         return Ok(Exit::text(serde_json::to_string_pretty(&evaluation)? + "\n"));
     }
@@ -85,7 +99,27 @@ pub fn eval(runs: &Path, name: &str, path_length: Option<&str>, json: bool) -> R
          fixed layers and a uniform draw of the others. The spread is the standard deviation over batches.",
         evaluation.loss_unit
     );
+    for m in &evaluation.measurements {
+        let _ = writeln!(text, "\n{} ({}/{layers} layers)", m.name, m.path_length);
+        let column = m.labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(11);
+        for (i, (label, value)) in m.labels.iter().zip(&m.values).enumerate() {
+            let spread = m.spreads.get(i).map_or(String::new(), |s| format!("  ±{}", number(*s)));
+            let _ = writeln!(text, "{label:>column$}  {:>7}{spread}", number(*value));
+        }
+    }
     Ok(Exit::text(text))
+}
+
+/// The measurements that are meant.
+fn whats(names: &[String]) -> Result<Vec<What>> {
+    let find = |name: &String| {
+        let known = WHATS.iter().map(|(_, _, its, _)| *its);
+        WHATS.iter().find(|(_, _, its, _)| its == name).map(|(what, ..)| *what).ok_or_else(|| {
+            let problem = format!("unknown measurement `{name}`; known: {}", known.collect::<Vec<_>>().join(", "));
+            ConfigError { origin: "--measure".to_owned(), problems: vec![problem] }.into()
+        })
+    };
+    names.iter().map(find).collect()
 }
 
 /// The path lengths that are meant: every one up to the layers that exist, or none named for all of those.

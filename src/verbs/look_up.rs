@@ -12,6 +12,7 @@ use crate::cli::{Cli, Format, Listed, Train};
 use crate::config::load::{load, parse};
 use crate::config::shipped;
 use crate::experiment::shipped as experiments;
+use crate::measurement::WHATS;
 use crate::signals;
 use crate::tui::{self, Source};
 use crate::{export as exports, method, objective, plan as plans, recording, run_dir, view};
@@ -75,6 +76,7 @@ pub fn list(runs: &Path, what: Listed) -> Result<Exit> {
         }
         Listed::Methods => method::METHODS.iter().for_each(|m| row(m.name(), m.about())),
         Listed::Objectives => objective::OBJECTIVES.iter().for_each(|o| row(o.name(), o.about())),
+        Listed::Measurements => WHATS.iter().for_each(|(_, _, name, about)| row(name, about)),
         Listed::Themes => view::theme::THEMES.iter().for_each(|(name, text)| row(name, shipped::about(text))),
         Listed::Runs => {
             for (dir, _) in run_dir::list(runs)? {

@@ -1,20 +1,21 @@
 //! The view: an app as a picture. Pure: the same app, look and size give the same cells.
 //!
-//! Owns the layout for every size and the table of panels; each panel is a file of its own. Never touches a clock, a
-//! file, a thread, the trainer or a command's effect.
+//! `screen` says what stands where, a file for each screen; `panel` draws, a file for each panel. Never touches a clock,
+//! a file, a thread, the trainer or a command's effect.
 
 mod canvas;
 pub mod experiment;
 mod panel;
+mod screen;
 pub mod theme;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Borders, Clear, Paragraph, Widget};
 
-use crate::app::{App, Overlay, PANES, Pane};
+use crate::app::{App, Overlay, Pane};
 use theme::Theme;
 
 /// How things look, apart from what they are.
@@ -37,18 +38,14 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
     if area.width < LEAST.0 || area.height < LEAST.1 {
         return too_small(app, look, area, buf);
     }
-    let ribbon = if area.height >= 16 { 2 } else { 1 };
-    let [header, stages, body, footer] = Layout::vertical([
-        Constraint::Length(if area.width >= 170 || (area.width >= 100 && area.height < 24) { 1 } else { 2 }),
-        Constraint::Length(ribbon),
-        Constraint::Min(0),
-        Constraint::Length(1),
-    ])
-    .areas(area);
-    panel::header::draw(app, look, header, buf);
-    panel::stages::draw(app, look, stages, buf);
-    panel::footer::draw(app, look, footer, buf);
-    draw_body(app, look, body, buf);
+    let parts = screen::Parts::of(area);
+    panel::tabs::draw(app, look, parts.tabs, buf);
+    panel::header::draw(app, look, parts.header, buf);
+    panel::stages::draw(app, look, parts.stages, buf);
+    panel::footer::draw(app, look, parts.footer, buf);
+    for (pane, place) in screen::panes(app, parts.body) {
+        draw_pane(app, look, pane, place, buf);
+    }
     match &app.ui.overlay {
         Overlay::None => {}
         Overlay::Help(line) => panel::help::draw(app, look, *line, area, buf),
@@ -76,42 +73,8 @@ fn too_small(app: &App, look: &Look, area: Rect, buf: &mut ratatui::buffer::Buff
     Paragraph::new(lines).style(look.theme.base()).render(area, buf);
 }
 
-/// The panels, by size: all, the most important, or one.
-fn draw_body(app: &App, look: &Look, body: Rect, buf: &mut ratatui::buffer::Buffer) {
-    if app.ui.expanded || body.width < 60 || body.height < 14 {
-        return draw_pane(app, look, app.pane(), body, buf);
-    }
-    let layers = app.run.layers().max(1) as u16;
-    let strip_height = (layers.div_ceil(2) + 3).min(body.height * 2 / 5).max(5);
-    if body.width < 100 || body.height < 24 {
-        let [chart, strip, log] =
-            Layout::vertical([Constraint::Min(7), Constraint::Length(strip_height), Constraint::Length(5)]).areas(body);
-        draw_pane(app, look, Pane::Loss, chart, buf);
-        draw_pane(app, look, Pane::Strip, strip, buf);
-        // The last place shows whichever list has the focus.
-        let list = match app.pane() {
-            Pane::Loss | Pane::Strip => Pane::Log,
-            pane => pane,
-        };
-        return draw_pane(app, look, list, log, buf);
-    }
-    let [top, bottom] =
-        Layout::vertical([Constraint::Min(0), Constraint::Length((body.height / 4).clamp(7, 12))]).areas(body);
-    let [left, right] = Layout::horizontal([Constraint::Percentage(64), Constraint::Percentage(36)]).areas(top);
-    let [chart, strip] = Layout::vertical([Constraint::Min(8), Constraint::Length(strip_height)]).areas(left);
-    let [log, transitions] =
-        Layout::horizontal([Constraint::Min(0), Constraint::Length(72.min(bottom.width * 3 / 5))]).areas(bottom);
-    draw_pane(app, look, Pane::Loss, chart, buf);
-    draw_pane(app, look, Pane::Strip, strip, buf);
-    draw_pane(app, look, Pane::Layers, right, buf);
-    draw_pane(app, look, Pane::Log, log, buf);
-    draw_pane(app, look, Pane::Transitions, transitions, buf);
-}
-
 fn draw_pane(app: &App, look: &Look, pane: Pane, area: Rect, buf: &mut ratatui::buffer::Buffer) {
-    let Some(panel) = PANES.iter().position(|p| *p == pane).and_then(|i| panel::PANELS.get(i)) else {
-        return;
-    };
+    let panel = panel::of(pane);
     let has_focus = app.pane() == pane;
     let block = frame_of(look, panel.title(app, area.width.saturating_sub(4)), has_focus);
     let inner = block.inner(area);

@@ -7,20 +7,9 @@ use ratatui::style::{Modifier, Style};
 use super::Look;
 use crate::app::App;
 use crate::app::keys::{Action, Binding, Scope, bindings};
-use crate::view::plain;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let theme = &look.theme;
-    if let Some(count) = app.ui.count {
-        buf.set_stringn(
-            area.x + 1,
-            area.y,
-            plain(look, &format!("{count} …")),
-            usize::from(area.width - 1),
-            Style::new().fg(theme.focus),
-        );
-        return;
-    }
     if let Some(notice) = &app.ui.notice {
         let style = Style::new().fg(theme.focus).add_modifier(Modifier::BOLD);
         buf.set_stringn(area.x + 1, area.y, notice, usize::from(area.width - 1), style);

@@ -1,4 +1,4 @@
-//! The header: state, step, stage, path length, losses, speed, time left. What doesn't fit is left out, the least
+//! The header: step, stage, path length, losses, speed, time left. What doesn't fit is left out, the least
 //! important first.
 
 use ratatui::buffer::Buffer;
@@ -9,7 +9,6 @@ use ratatui::widgets::Widget;
 
 use super::Look;
 use crate::app::{App, State};
-use crate::event::Ending;
 use crate::view::{duration, plain, short};
 
 /// A figure: how important (0 first), its label, its value, its colour.
@@ -67,21 +66,6 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
     let (run, theme) = (&app.run, &look.theme);
     let mut all = Vec::new();
     let mut add = |rank, label, value: String, color| all.push(Figure { rank, label, value, color });
-    let (mark, word) = app.state().text();
-    let color = match app.state() {
-        State::Running | State::Over(Ending::Completed) => theme.good,
-        State::Failed | State::Lost => theme.bad,
-        _ => theme.warn,
-    };
-    let mark = if look.ascii { "*" } else { mark };
-    add(0, "", format!("{mark} {}", plain(look, word)), color);
-    if let Some(replay) = app.replay {
-        let word = if replay.is_playing { "▶ REPLAY" } else { "‖ REPLAY" };
-        let word = if look.ascii { "REPLAY" } else { word };
-        add(0, "", format!("{word} x{} {:.0}%", replay.speed, 100.0 * replay.share), theme.focus);
-    } else if app.options.read_only {
-        add(6, "", "READ-ONLY".to_owned(), theme.focus);
-    }
     if let Some((what, done, total)) = &run.progress {
         let share = if *total > 0 { format!(" {:.0}%", 100.0 * *done as f64 / *total as f64) } else { String::new() };
         add(1, "", format!("{what}{share}"), theme.text);
@@ -89,7 +73,6 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
     let Some(started) = &run.started else {
         return all;
     };
-    add(8, "", started.run.clone(), theme.accent);
     add(1, "step", format!("{}/{}", run.step, run.total_steps()), theme.text);
     let stages = run.schedule.as_ref().map_or(0, |s| s.stages.len());
     add(3, "stage", format!("{}/{stages}", run.stage.index + 1), theme.stage(run.stage.index));

@@ -1,6 +1,6 @@
 //! The panels: one file each, and the table of those that can have the focus.
 //!
-//! A new panel is a new file here, a line in [`PANELS`] and its name in `app::PANES`, in the same place.
+//! A new panel is a new file here, its pane in `app::screen`, and a line in [`of`].
 
 pub(super) mod dialog;
 pub(super) mod footer;
@@ -13,16 +13,17 @@ pub(super) mod measured;
 pub(super) mod menu;
 pub(super) mod stages;
 mod strip;
+pub(super) mod tabs;
 mod transitions;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Look;
-use crate::app::App;
+use crate::app::{App, Pane};
 
 /// Something that is drawn into a frame.
-pub(super) trait Panel: Sync {
+pub(super) trait Panel {
     /// What it shows, in at most `width` columns.
     fn title(&self, app: &App, width: u16) -> String;
 
@@ -30,6 +31,13 @@ pub(super) trait Panel: Sync {
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer);
 }
 
-/// Every panel, in the order of `app::PANES`.
-pub(super) static PANELS: &[&dyn Panel] =
-    &[&loss::Loss, &strip::Strip, &layers::Layers, &transitions::Transitions, &log::Log];
+/// The panel of a pane.
+pub(super) fn of(pane: Pane) -> &'static dyn Panel {
+    match pane {
+        Pane::Loss => &loss::Loss,
+        Pane::Strip => &strip::Strip,
+        Pane::Layers => &layers::Layers,
+        Pane::Transitions => &transitions::Transitions,
+        Pane::Log => &log::Log,
+    }
+}

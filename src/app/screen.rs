@@ -1,0 +1,72 @@
+//! The screens: which there are, which panes each has, in the order of Tab.
+//!
+//! A new screen is a variant here with its number, its name and its panes, and a file in `view/screen`.
+
+/// A screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Screen {
+    /// The run at a glance.
+    #[default]
+    Train,
+    /// Which layers are active.
+    Layers,
+    /// The loss, large.
+    Loss,
+    /// What happened.
+    Log,
+}
+
+impl Screen {
+    /// Every one, by number.
+    pub const ALL: [Self; 4] = [Self::Train, Self::Layers, Self::Loss, Self::Log];
+
+    /// The digit that chooses it.
+    pub fn number(self) -> char {
+        match self {
+            Self::Train => '1',
+            Self::Layers => '2',
+            Self::Loss => '3',
+            Self::Log => '5',
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "Train",
+            Self::Layers => "Layers",
+            Self::Loss => "Loss",
+            Self::Log => "Log",
+        }
+    }
+
+    /// Its panes, in the order of Tab; the first has the focus when it is first shown.
+    pub fn panes(self) -> &'static [Pane] {
+        match self {
+            Self::Train => &[Pane::Loss, Pane::Strip, Pane::Layers, Pane::Transitions, Pane::Log],
+            Self::Layers => &[Pane::Strip, Pane::Layers],
+            Self::Loss => &[Pane::Loss, Pane::Transitions],
+            Self::Log => &[Pane::Log],
+        }
+    }
+
+    /// Its place in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        Self::ALL.iter().position(|s| *s == self).unwrap_or(0)
+    }
+}
+
+/// A pane of a screen; `view::panel` has a panel for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pane {
+    /// Loss over steps.
+    Loss,
+    /// Layers over steps.
+    Strip,
+    /// Each layer's activity against its expectation.
+    Layers,
+    /// What changes of path length did.
+    Transitions,
+    /// What happened.
+    Log,
+}

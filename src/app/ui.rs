@@ -1,0 +1,63 @@
+//! What the person at the keyboard has chosen, apart from what the run is.
+//!
+//! Whatever has a state of its own keeps it in a struct in its own file; [`Ui`] has a field of it.
+
+use super::history::Smoothing;
+use super::screen::Screen;
+use crate::event::{Command, What};
+
+/// What lies over the screen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Overlay {
+    /// Nothing.
+    #[default]
+    None,
+    /// The list of keys, scrolled down by lines.
+    Help(u16),
+    /// A question before a command.
+    Confirm(Command),
+    /// How to leave.
+    Quit,
+    /// What can be measured.
+    Menu,
+    /// What was measured: a page, scrolled down by lines.
+    Measured {
+        /// 0-based.
+        page: usize,
+        /// Lines.
+        line: u16,
+    },
+}
+
+/// What the person has chosen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ui {
+    /// The screen that is shown.
+    pub screen: Screen,
+    /// Of each screen, by [`Screen::index`]: the place of the pane that has the focus.
+    pub focus: [usize; Screen::ALL.len()],
+    /// Whether the focused pane has the screen to itself.
+    pub expanded: bool,
+    /// What lies over the screen.
+    pub overlay: Overlay,
+    /// The stage whose path length +/- change; the current one if none.
+    pub selected_stage: Option<usize>,
+    /// Whether the loss is drawn on a log scale.
+    pub log_scale: bool,
+    /// How the loss is smoothed.
+    pub smoothing: Smoothing,
+    /// Themes further than the first.
+    pub theme: usize,
+    /// Lines scrolled back in the focused list.
+    pub scroll: usize,
+    /// A measurement that was asked for to be looked at.
+    pub asked: Option<What>,
+    /// Whether the next series that comes is it.
+    pub shows_next: bool,
+    /// Something to tell.
+    pub notice: Option<String>,
+    /// When Ctrl-C was last pressed.
+    pub interrupted_us: Option<u64>,
+    /// Leave once the run has ended.
+    pub is_leaving: bool,
+}

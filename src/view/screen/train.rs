@@ -1,0 +1,34 @@
+//! The Train screen: the run at a glance, all panes or the most important.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+
+use crate::app::{App, Pane};
+
+pub(super) fn panes(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
+    let layers = app.run.layers().max(1) as u16;
+    let strip_height = (layers.div_ceil(2) + 3).min(body.height * 2 / 5).max(5);
+    if body.width < 100 || body.height < 24 {
+        let heights = [Constraint::Min(7), Constraint::Length(strip_height), Constraint::Length(5)];
+        let [chart, strip, list] = Layout::vertical(heights).areas(body);
+        // The last place shows whichever list has the focus.
+        let shown = match app.pane() {
+            Pane::Layers => Pane::Layers,
+            Pane::Transitions => Pane::Transitions,
+            _ => Pane::Log,
+        };
+        return vec![(Pane::Loss, chart), (Pane::Strip, strip), (shown, list)];
+    }
+    let lists = Constraint::Length((body.height / 4).clamp(7, 12));
+    let [top, bottom] = Layout::vertical([Constraint::Min(0), lists]).areas(body);
+    let [left, right] = Layout::horizontal([Constraint::Percentage(64), Constraint::Percentage(36)]).areas(top);
+    let [chart, strip] = Layout::vertical([Constraint::Min(8), Constraint::Length(strip_height)]).areas(left);
+    let widths = [Constraint::Min(0), Constraint::Length(72.min(bottom.width * 3 / 5))];
+    let [log, transitions] = Layout::horizontal(widths).areas(bottom);
+    vec![
+        (Pane::Loss, chart),
+        (Pane::Strip, strip),
+        (Pane::Layers, right),
+        (Pane::Log, log),
+        (Pane::Transitions, transitions),
+    ]
+}
