@@ -7,6 +7,7 @@ use raptr_tui::event::{Command, Event, Measurement, Score, Stamped, Started, Tra
 use raptr_tui::layer_path::LayerPath;
 use raptr_tui::measurement::FORECAST;
 use raptr_tui::schedule::{Schedule, Stage};
+use raptr_tui::view::glyphs::Glyphs;
 use raptr_tui::view::theme::{Depth, find};
 use raptr_tui::view::{Look, draw};
 use ratatui::Terminal;
@@ -88,7 +89,8 @@ fn press(app: &mut App, key: Key, times: usize) {
 }
 
 fn shown(app: &App, ascii: bool, width: u16, height: u16) -> String {
-    let look = Look { theme: find("default", Depth::Sixteen).unwrap(), ascii };
+    let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Braille };
+    let look = Look { theme: find("default", Depth::Sixteen).unwrap(), glyphs };
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, app, &look)).unwrap();
     let buffer = terminal.backend().buffer();

@@ -15,6 +15,7 @@ use raptr_tui::measurement::FORECAST;
 use raptr_tui::method::Moments;
 use raptr_tui::recording;
 use raptr_tui::schedule::{Schedule, Stage};
+use raptr_tui::view::glyphs::Glyphs;
 use raptr_tui::view::theme::{Depth, find};
 use raptr_tui::view::{Look, draw};
 use ratatui::Terminal;
@@ -27,7 +28,7 @@ fn shipped(name: &str) -> Vec<Stamped> {
 }
 
 fn look(theme: &str) -> Look {
-    Look { theme: find(theme, Depth::True).unwrap(), ascii: false }
+    Look { theme: find(theme, Depth::True).unwrap(), glyphs: Glyphs::Braille }
 }
 
 /// An app that has seen events up to the end of a step.
@@ -138,7 +139,7 @@ fn layers_that_do_not_exist_yet_are_told_from_inactive_ones() {
     let shown = text(&render(&app, &look("default"), 120, 36));
     assert!(shown.contains("full not yet") && shown.contains("does not exist yet") && shown.contains('░'), "{shown}");
     assert!(app.run.full.is_empty(), "no figure of a full model that isn't one");
-    let shown = text(&render(&app, &Look { ascii: true, ..look("default") }, 120, 36));
+    let shown = text(&render(&app, &Look { glyphs: Glyphs::Ascii, ..look("default") }, 120, 36));
     assert!(shown.contains("x does not exist yet") && shown.contains("::"), "{shown}");
 }
 
@@ -345,8 +346,8 @@ fn synthetic(layers: usize, steps: u64, scale: f32, name: &str) -> App {
 fn no_size_and_no_state_panics() {
     for (name, app) in fixtures() {
         for theme in ["default", "mono"] {
-            for ascii in [false, true] {
-                let look = Look { ascii, ..look(theme) };
+            for glyphs in [Glyphs::Braille, Glyphs::Ascii] {
+                let look = Look { glyphs, ..look(theme) };
                 for width in (0..=130).step_by(7).chain([1, 39, 40, 59, 60, 99, 100]) {
                     for height in (0..=40).step_by(3).chain([1, 9, 10, 13, 14, 16, 24]) {
                         let drawn = std::panic::catch_unwind(|| render(&app, &look, width, height));
@@ -361,7 +362,7 @@ fn no_size_and_no_state_panics() {
 #[test]
 fn ascii_glyphs_are_ascii() {
     let app = app_at(&shipped("quickstart.jsonl"), 900);
-    let look = Look { ascii: true, ..look("default") };
+    let look = Look { glyphs: Glyphs::Ascii, ..look("default") };
     let shown = text(&render(&app, &look, 120, 36));
     let strip = shown.lines().find(|l| l.contains("12-11")).unwrap();
     assert!(strip.contains('#') && strip.contains('\''), "{strip}");
@@ -485,7 +486,7 @@ fn an_experiment_can_be_drawn_at_every_size_and_in_every_state() {
         (board.ended, board.scroll) = (Some(state), 7);
         boards.push(board);
     }
-    let ascii = Look { ascii: true, ..look("mono") };
+    let ascii = Look { glyphs: Glyphs::Ascii, ..look("mono") };
     for board in &boards {
         for (width, height) in [(0, 0), (1, 1), (39, 9), (40, 10), (60, 12), (80, 24), (200, 60)] {
             render_board(board, &look("default"), width, height);

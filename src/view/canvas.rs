@@ -1,8 +1,11 @@
-//! A canvas of dots: eight to a cell as braille, or one as ASCII. Later, brighter layers win a cell's colour.
+//! A canvas of dots, eight to a cell, drawn with the glyphs that the terminal has. Later, brighter layers win a cell's
+//! colour.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
+
+use super::glyphs::Glyphs;
 
 /// Braille's dots by row and column of a cell.
 const DOTS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
@@ -11,12 +14,12 @@ const DOTS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x8
 pub(super) struct Canvas {
     area: Rect,
     cells: Vec<(u8, Color)>,
-    ascii: bool,
+    glyphs: Glyphs,
 }
 
 impl Canvas {
-    pub fn new(area: Rect, ascii: bool) -> Self {
-        Self { area, cells: vec![(0, Color::Reset); usize::from(area.width) * usize::from(area.height)], ascii }
+    pub fn new(area: Rect, glyphs: Glyphs) -> Self {
+        Self { area, cells: vec![(0, Color::Reset); usize::from(area.width) * usize::from(area.height)], glyphs }
     }
 
     /// Dots across and down.
@@ -58,17 +61,8 @@ impl Canvas {
         for (index, &(dots, color)) in self.cells.iter().enumerate().filter(|(_, c)| c.0 != 0) {
             let x = self.area.x + (index % usize::from(self.area.width)) as u16;
             let y = self.area.y + (index / usize::from(self.area.width)) as u16;
-            let symbol = if self.ascii {
-                match dots.count_ones() {
-                    1..=2 => '.',
-                    3..=5 => '*',
-                    _ => '#',
-                }
-            } else {
-                char::from_u32(0x2800 + u32::from(dots)).unwrap_or('*')
-            };
             if let Some(cell) = buf.cell_mut((x, y)) {
-                cell.set_char(symbol).set_fg(color);
+                cell.set_char(self.glyphs.of_dots(dots)).set_fg(color);
             }
         }
     }

@@ -49,7 +49,7 @@ fn draw_header(board: &Board, look: &Look, area: Rect, buf: &mut Buffer) {
     let bold = |text: String, color: Color| Span::styled(text, Style::new().fg(color).add_modifier(Modifier::BOLD));
     let dim = |text: &str| Span::styled(text.to_owned(), Style::new().fg(theme.dim));
     let (mark, word) = board.state();
-    let mark = if look.ascii { "*" } else { mark };
+    let mark = if look.is_ascii() { "*" } else { mark };
     let color = match &board.ended {
         Some(Ended::Failed(_) | Ended::Lost) => theme.bad,
         Some(Ended::Stopped) => theme.warn,
@@ -152,7 +152,7 @@ fn group_line<'a>(board: &Board, look: &Look, group: &Group, name: usize, shown:
     let is_current = board.groups.get(board.current_group()) == Some(group) && board.current.is_some();
     let style = Style::new().fg(if is_current { theme.focus } else { theme.accent });
     let arm: String = group.arm.chars().take(name).collect();
-    let mark = if is_current && look.ascii {
+    let mark = if is_current && look.is_ascii() {
         ">"
     } else if is_current {
         "▸"
@@ -182,10 +182,10 @@ fn group_line<'a>(board: &Board, look: &Look, group: &Group, name: usize, shown:
 fn cell(board: &Board, look: &Look, row: usize) -> (String, Color) {
     let theme = &look.theme;
     match board.rows[row].state {
-        RunState::Waiting => ((if look.ascii { "." } else { "·" }).to_owned(), theme.dim),
+        RunState::Waiting => ((if look.is_ascii() { "." } else { "·" }).to_owned(), theme.dim),
         RunState::Running => {
             let share = board.run.run.step as f64 / board.rows[row].run.steps.max(1) as f64;
-            let mark = if look.ascii { ">" } else { "▸" };
+            let mark = if look.is_ascii() { ">" } else { "▸" };
             (format!("{mark}{:.0}%", 100.0 * share.min(1.0)), theme.focus)
         }
         RunState::Done { loss } => (format!("{loss:.4}"), theme.good),

@@ -5,6 +5,7 @@
 
 mod canvas;
 pub mod experiment;
+pub mod glyphs;
 mod panel;
 mod screen;
 pub mod theme;
@@ -16,6 +17,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Borders, Clear, Paragraph, Widget};
 
 use crate::app::{App, Overlay, Pane};
+use glyphs::Glyphs;
 use theme::Theme;
 
 /// How things look, apart from what they are.
@@ -23,8 +25,15 @@ use theme::Theme;
 pub struct Look {
     /// Colours by role.
     pub theme: Theme,
-    /// Plain ASCII instead of blocks and braille.
-    pub ascii: bool,
+    /// What pictures are made of.
+    pub glyphs: Glyphs,
+}
+
+impl Look {
+    /// Whether nothing but ASCII and lines can be shown.
+    pub fn is_ascii(&self) -> bool {
+        self.glyphs == Glyphs::Ascii
+    }
 }
 
 /// The least size that shows more than one line.
@@ -87,13 +96,13 @@ fn draw_pane(app: &App, look: &Look, pane: Pane, area: Rect, buf: &mut ratatui::
 /// A panel's frame; the focus shows in its colour and in a mark.
 fn frame_of(look: &Look, title: String, has_focus: bool) -> Block<'static> {
     let theme = &look.theme;
-    let mark = if look.ascii { ">" } else { "▸" };
+    let mark = if look.is_ascii() { ">" } else { "▸" };
     let (mark, border) = if has_focus { (mark, theme.focus) } else { (" ", theme.border) };
     let title = plain(look, &title);
     let style =
         if has_focus { Style::new().fg(theme.text).add_modifier(Modifier::BOLD) } else { Style::new().fg(theme.text) };
     let title = Line::from(vec![Span::styled(mark, Style::new().fg(border)), Span::styled(format!("{title} "), style)]);
-    let kind = if look.ascii { BorderType::Plain } else { BorderType::Rounded };
+    let kind = if look.is_ascii() { BorderType::Plain } else { BorderType::Rounded };
     Block::new().borders(Borders::ALL).border_type(kind).border_style(Style::new().fg(border)).title(title)
 }
 
@@ -114,7 +123,7 @@ fn plain(look: &Look, text: &str) -> String {
     const WORDS: [(&str, &str); 8] =
         [("◆", "O"), ("│", "|"), ("…", "..."), ("→", "->"), ("±", "+-"), ("↑", "Up"), ("↓", "Down"), ("←", "Left")];
     let replace = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
-    if look.ascii { WORDS.iter().fold(text.to_owned(), replace) } else { text.to_owned() }
+    if look.is_ascii() { WORDS.iter().fold(text.to_owned(), replace) } else { text.to_owned() }
 }
 
 /// A number with a unit after at most four digits: 12.3k.

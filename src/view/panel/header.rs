@@ -80,7 +80,7 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
     // Hollow until the trainer has done it.
     let asked = asked.map_or(String::new(), |n| plain(look, &format!("→({n})")));
     let hand = if run.stage.by_hand { "✎" } else { "" };
-    let hand = if look.ascii && run.stage.by_hand { "!" } else { hand };
+    let hand = if look.is_ascii() && run.stage.by_hand { "!" } else { hand };
     add(2, "path", format!("{}{asked}/{}{hand}", run.stage.path_length, run.layers()), theme.text);
     if let Some((loss, _, rate, norm)) = run.last {
         add(5, "loss", format!("{loss:.3}"), theme.text);

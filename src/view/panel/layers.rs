@@ -39,9 +39,9 @@ impl Panel for Layers {
             let y = area.y + row as u16;
             let is_on = now.is_some_and(|path| path.is_active(layer));
             let exists = run.exists(layer);
-            let mark = match (is_on, look.ascii) {
+            let mark = match (is_on, look.is_ascii()) {
                 _ if !exists => {
-                    if look.ascii {
+                    if look.is_ascii() {
                         "x"
                     } else {
                         "╳"
@@ -75,7 +75,7 @@ impl Panel for Layers {
             let filled = (share * f64::from(bar)).round() as u16;
             let goal = ((f64::from(expected) * f64::from(bar)).round() as u16).min(bar.saturating_sub(1));
             for x in 0..bar {
-                let [full, empty, tick] = if look.ascii { ["=", " ", "|"] } else { ["━", "─", "│"] };
+                let [full, empty, tick] = if look.is_ascii() { ["=", " ", "|"] } else { ["━", "─", "│"] };
                 let (symbol, fg) = if x == goal && expected < 1.0 {
                     (tick, theme.text)
                 } else if x < filled {

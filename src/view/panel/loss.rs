@@ -62,7 +62,7 @@ impl Panel for Loss {
         }
         let theme = &look.theme;
         let plot = Rect { x: area.x + LABELS + 1, y: area.y, width: area.width - LABELS - 1, height: area.height - 1 };
-        let mut canvas = Canvas::new(plot, look.ascii);
+        let mut canvas = Canvas::new(plot, look.glyphs);
         let Some(scale) = scale(app, canvas.size()) else {
             buf.set_stringn(
                 area.x + 1,
@@ -78,14 +78,14 @@ impl Panel for Loss {
         for &(step, stage) in app.run.entries.iter().filter(|e| e.0 > 0) {
             let x = plot.x + (scale.x(step) / 2).clamp(0, i32::from(plot.width) - 1) as u16;
             for y in plot.top()..plot.bottom() {
-                buf.set_string(x, y, if look.ascii { ":" } else { "┊" }, Style::new().fg(theme.stage(stage)));
+                buf.set_string(x, y, if look.is_ascii() { ":" } else { "┊" }, Style::new().fg(theme.stage(stage)));
             }
         }
         let floor = app.run.started.as_ref().and_then(|s| s.floor);
         if let Some(floor) = floor {
             let y = plot.y + (scale.y(floor) / 4).clamp(0, i32::from(plot.height) - 1) as u16;
             for x in plot.left()..plot.right() {
-                buf.set_string(x, y, if look.ascii { "-" } else { "┄" }, Style::new().fg(theme.floor));
+                buf.set_string(x, y, if look.is_ascii() { "-" } else { "┄" }, Style::new().fg(theme.floor));
             }
         }
         let buckets = app.run.history.buckets();
@@ -101,7 +101,7 @@ impl Panel for Loss {
         for full in app.run.full.iter().filter(|f| scale.y(f.loss) >= 0) {
             let x = plot.x + (scale.x(full.step) / 2).clamp(0, i32::from(plot.width) - 1) as u16;
             let y = plot.y + (scale.y(full.loss) / 4).clamp(0, i32::from(plot.height) - 1) as u16;
-            buf.set_string(x, y, if look.ascii { "O" } else { "◆" }, Style::new().fg(theme.full));
+            buf.set_string(x, y, if look.is_ascii() { "O" } else { "◆" }, Style::new().fg(theme.full));
         }
         if let Some(floor) = floor {
             // Written last, above its line, so that it stays legible.
@@ -143,7 +143,8 @@ fn scale(app: &App, dots: (i32, i32)) -> Option<Scale> {
 
 fn axes(scale: &Scale, look: &Look, area: Rect, plot: Rect, buf: &mut Buffer) {
     let dim = Style::new().fg(look.theme.dim);
-    let [upright, corner, flat, tick] = if look.ascii { ["|", "+", "-", "+"] } else { ["│", "└", "─", "┤"] };
+    let [upright, corner, flat, tick] =
+        if look.is_ascii() { ["|", "+", "-", "+"] } else { ["│", "└", "─", "┤"] };
     let every = if plot.height >= 12 { 4 } else { 3 };
     for row in 0..plot.height {
         let is_tick = row % every == 0;

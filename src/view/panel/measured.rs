@@ -64,7 +64,7 @@ fn series(app: &App, look: &Look, m: &Measurement, line: u16, area: Rect, buf: &
         if begin < area.right() && room > 0.0 {
             let share = if high > low { (m.values[i] - low) / (high - low) } else { 0.0 };
             let bar = (share * room).round().max(1.0) as usize;
-            let symbol = if look.ascii { "=" } else { "━" };
+            let symbol = if look.is_ascii() { "=" } else { "━" };
             buf.set_stringn(begin, y, symbol.repeat(bar), room as usize, Style::new().fg(color));
         }
     }

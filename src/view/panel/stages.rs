@@ -23,7 +23,7 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
         let (from, to) = (column(schedule.start(index)), column(schedule.start(index) + stage.steps));
         let color = theme.stage(index);
         let now = column(app.run.step).clamp(from, to.max(from));
-        let [done, open, edge] = if look.ascii { ["#", "-", "|"] } else { ["▆", "▁", "▏"] };
+        let [done, open, edge] = if look.is_ascii() { ["#", "-", "|"] } else { ["▆", "▁", "▏"] };
         for x in from..to {
             buf.set_string(x, bar, if x < now { done } else { open }, Style::new().fg(color));
         }
@@ -50,7 +50,7 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
         }
         buf.set_stringn(from, area.y, label, usize::from(to - from).saturating_sub(1), style);
     }
-    let mark = if look.ascii { "^" } else { "▲" };
+    let mark = if look.is_ascii() { "^" } else { "▲" };
     for &step in &app.run.edits {
         let x = column(step).min(area.right().saturating_sub(1));
         buf.set_string(x, bar, mark, Style::new().fg(theme.focus));

@@ -51,7 +51,7 @@ impl Panel for Strip {
             let x = plot.x + offset + column as u16;
             for row in 0..used {
                 let lower = 2 * usize::from(used - 1 - row);
-                let symbol = match (is_on(at.path, lower + 1), is_on(at.path, lower), look.ascii) {
+                let symbol = match (is_on(at.path, lower + 1), is_on(at.path, lower), look.is_ascii()) {
                     (true, true, false) => "█",
                     (true, false, false) => "▀",
                     (false, true, false) => "▄",
@@ -61,7 +61,7 @@ impl Panel for Strip {
                     (false, false, _) => " ",
                 };
                 let is_void = lower * per_half >= at.existing;
-                let (symbol, fg) = match (is_void, look.ascii) {
+                let (symbol, fg) = match (is_void, look.is_ascii()) {
                     (true, false) => ("░", theme.border),
                     (true, true) => (":", theme.border),
                     (false, _) => (symbol, theme.stage(at.stage)),
@@ -71,7 +71,7 @@ impl Panel for Strip {
             // Where a stage begins, its number stands below.
             let is_new = before.is_some_and(|stage| stage != at.stage) || (at.step == 0 && before.is_none());
             before = Some(at.stage);
-            let text = format!("{}stage {}", if look.ascii { "^" } else { "╵" }, at.stage + 1);
+            let text = format!("{}stage {}", if look.is_ascii() { "^" } else { "╵" }, at.stage + 1);
             if is_new && x >= free_from && x + 8 <= plot.right() {
                 buf.set_string(x, plot.bottom(), &text, Style::new().fg(theme.stage(at.stage)));
                 free_from = x + text.chars().count() as u16 + 1;
@@ -97,7 +97,7 @@ fn labels(app: &App, look: &Look, per_half: usize, plot: Rect, buf: &mut Buffer)
         let fixed = (lower..upper).any(is_fixed) && app.run.stage.path_length < layers;
         let mark = if !fixed {
             " "
-        } else if look.ascii {
+        } else if look.is_ascii() {
             "*"
         } else {
             "•"

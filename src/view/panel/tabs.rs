@@ -19,12 +19,12 @@ fn state(app: &App, look: &Look) -> Vec<Span<'static>> {
         State::Failed | State::Lost => theme.bad,
         _ => theme.warn,
     };
-    let mark = if look.ascii { "*" } else { mark };
+    let mark = if look.is_ascii() { "*" } else { mark };
     let bold = |color| Style::new().fg(color).add_modifier(Modifier::BOLD);
     let mut spans = vec![Span::styled(format!(" {mark} {} ", plain(look, word)), bold(color))];
     if let Some(replay) = app.replay {
         let word = if replay.is_playing { "▶ REPLAY" } else { "‖ REPLAY" };
-        let word = if look.ascii { "REPLAY" } else { word };
+        let word = if look.is_ascii() { "REPLAY" } else { word };
         spans.push(Span::styled(format!(" {word} x{} {:.0}% ", replay.speed, 100.0 * replay.share), bold(theme.focus)));
     } else if app.options.read_only {
         spans.push(Span::styled(" READ-ONLY ", bold(theme.focus)));

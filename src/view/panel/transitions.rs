@@ -18,7 +18,7 @@ impl Panel for Transitions {
 
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
         let theme = &look.theme;
-        let arrow = if look.ascii { ">" } else { "→" };
+        let arrow = if look.is_ascii() { ">" } else { "→" };
         let dim = Style::new().fg(theme.dim);
         let columns = columns(area.width);
         let head = HEADS.iter().take(columns).map(|(head, width)| format!("{head:>width$}")).collect::<String>();

@@ -1,0 +1,240 @@
+//! The window: the one loop behind every screen. It waits for keys, events and the clock, does what is asked of a window,
+//! and draws at most 30 times a second and only if something has changed.
+//!
+//! Owns the terminal while a screen is shown. What is shown, and where its events come from, is a [`Show`]'s business.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use crossbeam_channel::{Receiver, select};
+use crossterm::event::Event as Input;
+use ratatui::Frame;
+
+use super::terminal::Screen;
+use super::{Outcome, input, look};
+use crate::app::Request;
+use crate::app::keys::Key;
+use crate::view::Look;
+
+/// The least time between two frames.
+const FRAME: Duration = Duration::from_millis(33);
+/// The same while the window has not the focus.
+const FRAME_UNFOCUSED: Duration = Duration::from_millis(500);
+/// A still picture needs no frames; a glance at the signals now and then is enough.
+const STILL: Duration = Duration::from_millis(100);
+/// Time that events may take up before a frame is due.
+const DRAIN: Duration = Duration::from_millis(20);
+
+/// Something that a window shows.
+pub(super) trait Show {
+    /// What happens to it.
+    type Event;
+
+    /// Where its events come from now; asked anew before each wait, so that it may change.
+    fn events(&self) -> &Receiver<Self::Event>;
+
+    /// Takes in an event.
+    fn take(&mut self, event: Self::Event) -> Vec<Request>;
+
+    /// The channel of [`Self::events`] has closed. From here on that must be another one.
+    fn ended(&mut self) -> Vec<Request>;
+
+    /// Takes in a key, pressed at `us` microseconds of the window's own time.
+    fn key(&mut self, key: Key, us: u64) -> Vec<Request>;
+
+    /// Does what only it can do: whatever a window itself doesn't know how to.
+    fn request(&mut self, request: Request);
+
+    /// Lets time pass. Returns whether that has changed the picture.
+    fn tick(&mut self, passed: Duration) -> bool {
+        let _ = passed;
+        false
+    }
+
+    /// Whether the picture changes with time alone.
+    fn is_moving(&self) -> bool {
+        false
+    }
+
+    /// Whether it must close now, as after a signal.
+    fn must_close(&self) -> bool;
+
+    /// Which theme was chosen: so many places behind the named one.
+    fn theme(&self) -> usize;
+
+    /// Draws it.
+    fn draw(&self, frame: &mut Frame<'_>, look: &Look);
+}
+
+/// A window and its terminal.
+pub(super) struct Window {
+    screen: Screen,
+    /// The theme that was asked for, and how far from it the person has gone.
+    theme: (String, usize),
+    look: Look,
+    began: Instant,
+    /// When time was last let pass.
+    ticked: Instant,
+    drawn: Instant,
+    is_dirty: bool,
+    has_focus: bool,
+}
+
+impl Window {
+    /// Takes over the terminal, in the theme of that name.
+    ///
+    /// # Errors
+    /// If there is no such theme, or the terminal can't be taken over.
+    pub(super) fn open(theme: &str) -> Result<Self> {
+        let look = look(theme, 0)?;
+        let (screen, theme, now) = (Screen::enter()?, (theme.to_owned(), 0), Instant::now());
+        Ok(Self { screen, theme, look, began: now, ticked: now, drawn: now, is_dirty: true, has_focus: true })
+    }
+
+    /// Shows something until the person leaves, then gives the terminal back.
+    ///
+    /// A terminal that is gone is a reason to leave, never an error: the caller must still save the run.
+    ///
+    /// # Errors
+    /// If the input can't be read from the start.
+    pub(super) fn show(mut self, show: &mut impl Show) -> Result<Outcome> {
+        let outcome = self.live(show);
+        self.screen.leave();
+        outcome
+    }
+
+    fn live(&mut self, show: &mut impl Show) -> Result<Outcome> {
+        let keys = input::spawn()?;
+        if self.draw(show).is_err() {
+            return Ok(Outcome::TerminalLost);
+        }
+        loop {
+            let wait = self.wait(show);
+            let left = select! {
+                recv(keys) -> key => match key {
+                    Ok(Ok(input)) => self.input(&input, show),
+                    // Without input the screen could not even be left.
+                    Ok(Err(_)) | Err(_) => Some(Outcome::TerminalLost),
+                },
+                recv(show.events()) -> event => match event {
+                    Ok(event) => self.drain(event, show),
+                    Err(_) => {
+                        let requests = show.ended();
+                        self.serve(requests, show)
+                    }
+                },
+                default(wait) => None,
+            };
+            if let Some(outcome) = left {
+                return Ok(outcome);
+            }
+            if show.must_close() {
+                return Ok(Outcome::Closed);
+            }
+            let passed = std::mem::replace(&mut self.ticked, Instant::now()).elapsed();
+            self.is_dirty |= show.tick(passed);
+            if self.is_dirty && self.drawn.elapsed() >= self.frame() && self.draw(show).is_err() {
+                return Ok(Outcome::TerminalLost);
+            }
+        }
+    }
+
+    /// The least time between two frames now.
+    fn frame(&self) -> Duration {
+        if self.has_focus { FRAME } else { FRAME_UNFOCUSED }
+    }
+
+    /// The longest time in which nothing need be looked at.
+    fn wait(&self, show: &impl Show) -> Duration {
+        if self.is_dirty {
+            self.frame().saturating_sub(self.drawn.elapsed())
+        } else if show.is_moving() {
+            // Not the rest of a frame: with nothing to draw that is none, and the loop would spin.
+            self.frame()
+        } else {
+            STILL
+        }
+    }
+
+    /// Takes in what has arrived, but no longer than a frame can wait. Returns why to leave.
+    fn drain<S: Show>(&mut self, first: S::Event, show: &mut S) -> Option<Outcome> {
+        let began = Instant::now();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            let requests = show.take(event);
+            if let Some(outcome) = self.serve(requests, show) {
+                return Some(outcome);
+            }
+            next = if began.elapsed() < DRAIN { show.events().try_recv().ok() } else { None };
+        }
+        None
+    }
+
+    /// Takes in what the terminal says. Returns why to leave.
+    fn input(&mut self, input: &Input, show: &mut impl Show) -> Option<Outcome> {
+        match input {
+            Input::Key(event) => {
+                let key = input::key(event)?;
+                let us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                let requests = show.key(key, us);
+                self.serve(requests, show)
+            }
+            Input::FocusLost => {
+                self.has_focus = false;
+                None
+            }
+            Input::FocusGained => {
+                (self.has_focus, self.is_dirty) = (true, true);
+                None
+            }
+            Input::Resize(..) => {
+                (self.has_focus, self.is_dirty) = (true, true);
+                // The terminal has cut or moved what was drawn, even if it has its old size again by the next frame.
+                self.screen.forget().is_err().then_some(Outcome::TerminalLost)
+            }
+            Input::Mouse(_) | Input::Paste(_) => None,
+        }
+    }
+
+    /// Does what is wanted. Returns why to leave.
+    fn serve(&mut self, requests: Vec<Request>, show: &mut impl Show) -> Option<Outcome> {
+        self.is_dirty = true;
+        for request in requests {
+            match request {
+                Request::Quit => return Some(Outcome::Left),
+                Request::Suspend => {
+                    self.screen.leave();
+                    // Where the process can't be suspended, the screen just comes back.
+                    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
+                    if self.screen.enter_again().is_err() {
+                        return Some(Outcome::TerminalLost);
+                    }
+                    // Time stood still for what is shown as well.
+                    self.ticked = Instant::now();
+                }
+                Request::Redraw => {
+                    if self.screen.forget().is_err() {
+                        return Some(Outcome::TerminalLost);
+                    }
+                }
+                other => show.request(other),
+            }
+        }
+        let (name, further) = &mut self.theme;
+        // Every theme of the table can be read: tests hold them so.
+        if std::mem::replace(further, show.theme()) != *further
+            && let Ok(look) = look(name, *further)
+        {
+            self.look = look;
+        }
+        None
+    }
+
+    fn draw(&mut self, show: &impl Show) -> Result<()> {
+        self.is_dirty = false;
+        let look = &self.look;
+        self.screen.draw(|frame| show.draw(frame, look))?;
+        self.drawn = Instant::now();
+        Ok(())
+    }
+}
