@@ -185,4 +185,6 @@ pub enum Listed {
     Runs,
     /// Shipped recordings
     Recordings,
+    /// What can be done on the screen, with the keys that do it
+    Actions,
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::layer_path::LayerPath;
 pub use crate::measurement::{Measurement, What};
 use crate::method::Moments;
+use crate::note::Note;
 use crate::schedule::Schedule;
 
 /// The version of the event format; raised when an old reader could no longer make sense of it.
@@ -346,6 +347,11 @@ pub enum Command {
     SetLearningRateScale {
         /// 1 is the schedule itself.
         scale: f32,
+    },
+    /// Keep a few words in the recording; the run goes on as without.
+    Note {
+        /// They.
+        text: Note,
     },
     /// Save and end the run.
     Stop,

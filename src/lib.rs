@@ -17,12 +17,12 @@
 //!
 //! Modules, each using only those before it:
 //!
-//! * core, plain values: [`layer_path`], [`subnetwork`], [`measurement`], [`rng`], [`theory`], [`schedule`], [`method`],
-//!   [`config`], [`event`], [`experiment_event`], [`learning_rate`], [`cost`], [`step_time`]
+//! * core, plain values: [`layer_path`], [`subnetwork`], [`measurement`], [`note`], [`rng`], [`theory`], [`schedule`],
+//!   [`method`], [`config`], [`event`], [`experiment_event`], [`learning_rate`], [`cost`], [`step_time`]
 //! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`measure`], [`trainer`]
 //! * shell, with files, threads and the clock: [`recording`], [`run_dir`], [`session`], [`signals`], [`rerun`], [`plan`],
 //!   [`export`], [`headless`], [`experiment`]
-//! * screen: [`app`], [`player`], [`view`], [`tui`]
+//! * screen: [`app`], [`player`], [`view`], [`user_config`], [`tui`]
 //! * both sides: [`cli`], [`verbs`]
 //!
 //! Words: a *layer* is a whole transformer block; a *layer path* the set of layers active in one step; *path length* how
@@ -46,6 +46,7 @@ pub mod measure;
 pub mod measurement;
 pub mod method;
 pub mod model;
+pub mod note;
 pub mod objective;
 pub mod optim;
 pub mod plan;
@@ -62,5 +63,6 @@ pub mod subnetwork;
 pub mod theory;
 pub mod trainer;
 pub mod tui;
+pub mod user_config;
 pub mod verbs;
 pub mod view;

@@ -87,6 +87,15 @@ impl Player {
                 self.is_playing = false;
                 self.go_by(by, |e| matches!(e, Event::Stepped { .. }));
             }
+            Seek::Step(0) => {
+                self.is_playing = false;
+                self.go(0);
+            }
+            Seek::Step(steps) => {
+                self.is_playing = false;
+                let is_there = |e: &Stamped| matches!(e.event, Event::Stepped { step, .. } if step + 1 >= steps);
+                self.go(self.events.iter().position(is_there).map_or(total, |at| at + 1));
+            }
             Seek::Stages(by) => self.go_by(by, |e| matches!(e, Event::StageEntered { .. })),
         }
         true

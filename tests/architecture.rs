@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Modules in order; each may use those of earlier rows, and of its own row.
 const ORDER: &[&[&str]] = &[
     &["layer_path", "rng"],
-    &["subnetwork", "measurement"],
+    &["subnetwork", "measurement", "note"],
     &["schedule", "theory"],
     &["method"],
     &["config"],
@@ -27,10 +27,11 @@ const ORDER: &[&[&str]] = &[
 
 /// The screen's side: it stands behind `event`, and beside all training.
 const SCREEN: &[(&str, &[&str])] = &[
-    ("app", &["event", "experiment_event", "layer_path", "measurement", "schedule", "step_time"]),
+    ("app", &["event", "experiment_event", "layer_path", "measurement", "note", "schedule", "step_time"]),
     ("player", &["app", "event"]),
     ("view", &["app", "event", "experiment_event", "layer_path", "measurement", "schedule", "step_time"]),
-    ("tui", &["app", "view", "player", "event", "experiment_event"]),
+    ("user_config", &["app", "config"]),
+    ("tui", &["app", "view", "player", "event", "experiment_event", "user_config"]),
 ];
 
 /// Words that a module must not mention.
@@ -48,6 +49,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
             "learning_rate",
             "cost",
             "measurement",
+            "note",
             "step_time",
         ],
         &["candle", "ratatui", "crossterm", "crossbeam", "std::fs", "std::thread", "Instant", "SystemTime"],

@@ -7,7 +7,7 @@ use std::fs;
 
 use clap::CommandFactory;
 use common::{Place, TINY, curve, stderr, stdout};
-use raptr_tui::app::keys::{KEYS, Key};
+use raptr_tui::app::actions::{ACTIONS, Scope};
 use raptr_tui::cli::Cli;
 
 #[test]
@@ -69,6 +69,7 @@ fn lists_plans_and_completions_print() {
         ("measurements", "psi"),
         ("themes", "colorblind"),
         ("recordings", "recordings/"),
+        ("actions", "next-stage"),
     ] {
         let output = place.output(&["list", what]);
         assert!(output.status.success() && stdout(&output).contains(expected), "{what}: {}", stdout(&output));
@@ -203,12 +204,42 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     assert_eq!(curve(&place.events("a")), curve(&whole));
 }
 
+/// The README's tables of keys, from the table of actions.
+fn key_tables() -> String {
+    let mut text = String::new();
+    for (title, scopes) in [
+        ("While a run is trained:", &[Scope::Run][..]),
+        ("In a replay:", &[Scope::Replay]),
+        ("In both:", &[Scope::Anywhere, Scope::Always]),
+        ("While an experiment is trained (and those of both that look at its run):", &[Scope::Experiment]),
+    ] {
+        text.push_str(&format!("{title}\n\n| Key | `:` | |\n|---|---|---|\n"));
+        for binding in ACTIONS.iter().filter(|b| scopes.contains(&b.scope)) {
+            let keys: Vec<String> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
+            let takes = match (binding.takes.hint(), binding.is_needed) {
+                ("", _) => String::new(),
+                (hint, true) => format!(" {hint}"),
+                (hint, false) => format!(" [{hint}]"),
+            };
+            let help = binding.help.trim_end_matches('.');
+            text.push_str(&format!("| {} | `{}{takes}` | {help} |\n", keys.join(" "), binding.name));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// `UPDATE_README=1 cargo test --test cli readme` writes the tables anew.
 #[test]
 fn the_readme_lists_every_key() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    for binding in KEYS {
-        let names: Vec<String> = binding.keys.iter().copied().map(Key::name).map(|k| format!("`{k}`")).collect();
-        let row = format!("| {} | {} |", names.join(" "), binding.help.trim_end_matches('.'));
-        assert!(readme.contains(&row), "README.md lacks: {row}");
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = fs::read_to_string(FILE).unwrap();
+    let (begin, end) = ("<!-- keys: from the table of actions -->\n\n", "<!-- end of keys -->");
+    let (before, rest) = readme.split_once(begin).unwrap();
+    let (tables, after) = rest.split_once(end).unwrap();
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(FILE, format!("{before}{begin}{}{end}{after}", key_tables())).unwrap();
+    } else {
+        assert_eq!(tables, key_tables(), "UPDATE_README=1 cargo test --test cli readme");
     }
 }

@@ -1,6 +1,7 @@
 //! The layout on a synthetic run: what fits is shown whole, scrolling stays in its pane, plain consoles get plain glyphs.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use raptr_tui::app::actions::Mode;
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::{App, Msg, Options, Overlay, Pane, State};
 use raptr_tui::event::{Command, Event, Measurement, Score, Stamped, Started, Transition, Why};
@@ -143,7 +144,7 @@ fn only_the_pane_with_the_focus_scrolls_and_no_further_than_it_goes() {
     assert!(!layers(&app));
     press(&mut app, Key::Char('?'), 1);
     press(&mut app, Key::Down, 1000);
-    assert!(matches!(app.ui.overlay, Overlay::Help(line) if line < 100));
+    assert!(matches!(&app.ui.overlay, Overlay::Help(help) if help.line < 100));
 }
 
 /// A forecast with spreads.
@@ -196,8 +197,10 @@ fn granted_steps_are_forgotten_by_a_resume_as_the_trainer_forgets_them() {
 fn every_help_text_fits_eighty_columns() {
     let mut app = app(12);
     press(&mut app, Key::Char('?'), 1);
-    let shown = shown(&app, false, 80, 60);
-    for binding in raptr_tui::app::keys::bindings(false) {
-        assert!(shown.contains(binding.help), "cut: {}", binding.help);
+    let shown = shown(&app, false, 80, 100);
+    for row in app.keymap.all(Mode::Run) {
+        assert!(shown.contains(row.binding.help), "cut: {}", row.binding.help);
+        let names: Vec<String> = row.keys.iter().map(|key| key.name()).collect();
+        assert!(shown.contains(&names.join(" ")), "cut: {names:?}");
     }
 }

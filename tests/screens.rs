@@ -6,6 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use raptr_tui::app::experiment::{Board, Ended};
+use raptr_tui::app::help::Help;
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::{App, Msg, Options};
 use raptr_tui::event::{Cause, Command, Ending, Event, Measurement, Score, Stamped, What, Why};
@@ -479,7 +480,7 @@ fn an_experiment_can_be_drawn_at_every_size_and_in_every_state() {
     ];
     let mut boards = vec![Board::default(), live.clone()];
     let mut helped = live.clone();
-    (helped.help, helped.scroll) = (Some(3), -99);
+    (helped.help, helped.scroll) = (Some(Help { line: 3, ..Help::default() }), -99);
     boards.push(helped);
     for state in ended {
         let mut board = live.clone();

@@ -3,8 +3,11 @@
 //! Folded from experiment events alone; the run within is an [`App`] of its own, folded from the run's events. Keys and
 //! wishes are plain values, as in the app. Never touches a file, a clock, a thread or the trainer.
 
-use super::keys::{Action, EXPERIMENT_KEYS, Key};
-use super::{App, Options, Request, State};
+use super::actions::{Action, Mode};
+use super::help::{Entry, Help};
+use super::keymap::{Keymap, Place};
+use super::keys::Key;
+use super::{App, Options, Pane, Request, Screen, State};
 use crate::event::{Command, Event};
 use crate::experiment_event::{ExperimentEvent, RunRow, RunState};
 
@@ -83,8 +86,10 @@ pub struct Board {
     pub ended: Option<Ended>,
     /// Lines by which the table is scrolled away from where the current run is.
     pub scroll: i64,
-    /// The list of keys is shown, scrolled down by lines.
-    pub help: Option<u16>,
+    /// The list of keys, if it is shown.
+    pub help: Option<Help>,
+    /// Which keys do what.
+    pub keymap: Keymap,
     /// Themes further than the first.
     pub theme: usize,
     /// A stop was asked for.
@@ -108,6 +113,7 @@ impl Default for Board {
             ended: None,
             scroll: 0,
             help: None,
+            keymap: Keymap::default(),
             theme: 0,
             is_leaving: false,
             interrupted_us: None,
@@ -172,24 +178,23 @@ impl Board {
     }
 
     fn key(&mut self, key: Key, us: u64) -> Vec<Request> {
-        let binding = EXPERIMENT_KEYS.iter().find(|b| b.keys.contains(&key));
-        if let Some(line) = self.help.take() {
-            match binding.map(|b| b.action) {
-                Some(Action::ScrollDown) => self.help = Some(line.saturating_add(1)),
-                Some(Action::ScrollUp) => self.help = Some(line.saturating_sub(1)),
-                Some(Action::Interrupt) => return self.leave(true, us),
-                _ => {}
+        let action = self.keymap.find(key, self.place()).map(|b| b.action);
+        if let Some(help) = self.help.take() {
+            if action == Some(Action::Interrupt) {
+                return self.leave(true, us);
             }
+            let lines = self.help_entries(&help).len();
+            self.help = help.key(key, lines);
             return Vec::new();
         }
-        match binding.map(|b| b.action) {
+        match action {
             Some(Action::Quit) => self.leave(false, us),
             Some(Action::Interrupt) => self.leave(true, us),
             Some(Action::Toggle) => self.toggle(),
             Some(Action::Suspend) => vec![Request::Suspend],
             Some(Action::Redraw) => vec![Request::Redraw],
             Some(Action::Help) => {
-                self.help = Some(0);
+                self.help = Some(Help::default());
                 Vec::new()
             }
             Some(Action::Theme) => {
@@ -212,6 +217,16 @@ impl Board {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Where keys are pressed.
+    pub fn place(&self) -> Place {
+        Place { mode: Mode::Experiment, screen: Screen::Train, pane: Pane::Loss }
+    }
+
+    /// The help's lines.
+    pub fn help_entries(&self, help: &Help) -> Vec<Entry> {
+        help.entries(&self.keymap, self.place())
     }
 
     fn scroll_by(&mut self, lines: i64) -> Vec<Request> {

@@ -1,16 +1,21 @@
-//! The keys: one table from which dispatch, footer, help and the README's list are made.
+//! Keys as the app knows them, apart from any terminal library: their names for people, and the names read back.
+//!
+//! What a key does is `keymap`'s.
 
-use Action as A;
+use std::fmt;
+use std::str::FromStr;
 
-use super::screen::Screen;
-
-/// A key as the app knows it, apart from any terminal library.
+/// A key, with what was held down beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A character, as typed (shift included).
     Char(char),
     /// Control and a letter.
     Ctrl(char),
+    /// Alt and a character.
+    Alt(char),
+    /// A function key.
+    F(u8),
     /// Enter.
     Enter,
     /// Escape.
@@ -19,6 +24,12 @@ pub enum Key {
     Tab,
     /// Shift-Tab.
     BackTab,
+    /// Backspace.
+    Backspace,
+    /// Delete.
+    Delete,
+    /// Insert.
+    Insert,
     /// Arrow up.
     Up,
     /// Arrow down.
@@ -27,227 +38,118 @@ pub enum Key {
     Left,
     /// Arrow right.
     Right,
+    /// Shift and arrow up.
+    ShiftUp,
+    /// Shift and arrow down.
+    ShiftDown,
+    /// Shift and arrow left.
+    ShiftLeft,
+    /// Shift and arrow right.
+    ShiftRight,
     /// Home.
     Home,
     /// End.
     End,
+    /// A page up.
+    PageUp,
+    /// A page down.
+    PageDown,
+}
+
+/// Keys with a name: as people read it, as configs write it, and other spellings that are understood.
+const NAMES: &[(Key, &str, &[&str])] = &[
+    (Key::Char(' '), "Space", &[]),
+    (Key::Enter, "Enter", &["return"]),
+    (Key::Esc, "Esc", &["escape"]),
+    (Key::BackTab, "Shift-Tab", &["backtab"]),
+    (Key::Tab, "Tab", &[]),
+    (Key::Backspace, "Backspace", &[]),
+    (Key::Delete, "Delete", &["del"]),
+    (Key::Insert, "Insert", &["ins"]),
+    (Key::ShiftUp, "Shift-↑", &["shift-up"]),
+    (Key::ShiftDown, "Shift-↓", &["shift-down"]),
+    (Key::ShiftLeft, "Shift-←", &["shift-left"]),
+    (Key::ShiftRight, "Shift-→", &["shift-right"]),
+    (Key::Up, "↑", &["up"]),
+    (Key::Down, "↓", &["down"]),
+    (Key::Left, "←", &["left"]),
+    (Key::Right, "→", &["right"]),
+    (Key::Home, "Home", &[]),
+    (Key::End, "End", &[]),
+    (Key::PageUp, "PgUp", &["pageup"]),
+    (Key::PageDown, "PgDn", &["pagedown"]),
+];
+
+/// What a terminal sends for Control and these letters is another key's.
+const TWINS: [(char, Key); 4] = [('i', Key::Tab), ('m', Key::Enter), ('h', Key::Backspace), ('[', Key::Esc)];
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((_, name, _)) = NAMES.iter().find(|(key, ..)| key == self) {
+            return f.write_str(name);
+        }
+        match self {
+            Self::Ctrl(c) => write!(f, "Ctrl-{}", c.to_uppercase()),
+            Self::Alt(c) => write!(f, "Alt-{c}"),
+            Self::F(n) => write!(f, "F{n}"),
+            Self::Char(c) => write!(f, "{c}"),
+            // Every other key has a name; a test goes through them.
+            other => write!(f, "{other:?}"),
+        }
+    }
 }
 
 impl Key {
     /// Its name for people.
     pub fn name(self) -> String {
-        match self {
-            Self::Char(' ') => "Space".to_owned(),
-            Self::Char(c) => c.to_string(),
-            Self::Ctrl(c) => format!("Ctrl-{}", c.to_ascii_uppercase()),
-            Self::BackTab => "Shift-Tab".to_owned(),
-            Self::Up => "↑".to_owned(),
-            Self::Down => "↓".to_owned(),
-            Self::Left => "←".to_owned(),
-            Self::Right => "→".to_owned(),
-            other => format!("{other:?}"),
-        }
+        self.to_string()
     }
 }
 
-/// What a key does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Pause or resume; play or pause a replay.
-    Toggle,
-    /// Train one step, or as many as were typed.
-    Step,
-    /// A longer layer path.
-    Longer,
-    /// A shorter layer path.
-    Shorter,
-    /// Choose a later stage for +/-.
-    SelectNext,
-    /// Choose an earlier stage for +/-.
-    SelectPrevious,
-    /// End the stage.
-    NextStage,
-    /// Back to the stage before.
-    PreviousStage,
-    /// Evaluate the full model.
-    Evaluate,
-    /// Evaluate over path lengths.
-    Curve,
-    /// The menu of measurements.
-    Measure,
-    /// What was measured.
-    Measured,
-    /// Write a checkpoint.
-    Save,
-    /// A higher learning rate.
-    Faster,
-    /// A lower learning rate.
-    Slower,
-    /// A screen.
-    Show(Screen),
-    /// The pane after this.
-    FocusNext,
-    /// The pane before this.
-    FocusPrevious,
-    /// The pane alone.
-    Expand,
-    /// One level back.
-    Back,
-    /// Scroll up.
-    ScrollUp,
-    /// Scroll down.
-    ScrollDown,
-    /// Log scale.
-    LogScale,
-    /// How the loss is smoothed.
-    Smoothing,
-    /// The next theme.
-    Theme,
-    /// The list of keys.
-    Help,
-    /// Leave.
-    Quit,
-    /// As a terminal's interrupt.
-    Interrupt,
-    /// Suspend the process.
-    Suspend,
-    /// Draw anew.
-    Redraw,
-    /// One step on in a replay.
-    FrameOn,
-    /// One step back in a replay.
-    FrameBack,
-    /// A twentieth on in a replay.
-    JumpOn,
-    /// A twentieth back in a replay.
-    JumpBack,
-    /// The next stage in a replay.
-    StageOn,
-    /// The stage before in a replay.
-    StageBack,
-    /// A replay's beginning.
-    Start,
-    /// A replay's end.
-    End,
-    /// Twice as fast.
-    SpeedUp,
-    /// Half as fast.
-    SpeedDown,
-}
+impl FromStr for Key {
+    type Err = String;
 
-/// Where a key means something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// In a live run; it changes the run.
-    Run,
-    /// In a replay.
-    Replay,
-    /// Anywhere.
-    Anywhere,
-}
-
-/// A row of the table.
-#[derive(Debug)]
-pub struct Binding {
-    /// Keys that do it; the first is shown.
-    pub keys: &'static [Key],
-    /// What they do.
-    pub action: Action,
-    /// Where.
-    pub scope: Scope,
-    /// A word for the footer; empty: help only.
-    pub label: &'static str,
-    /// A sentence for the help.
-    pub help: &'static str,
-}
-
-const fn row(keys: &'static [Key], action: Action, scope: Scope, label: &'static str, help: &'static str) -> Binding {
-    Binding { keys, action, scope, label, help }
-}
-
-const fn c(c: char) -> Key {
-    Key::Char(c)
-}
-
-/// Every key.
-pub static KEYS: &[Binding] = &[
-    row(&[c(' ')], A::Toggle, Scope::Run, "pause", "Pause training, or resume it."),
-    row(&[c('.')], A::Step, Scope::Run, "step", "While paused, train one step."),
-    row(&[c('+'), c('=')], A::Longer, Scope::Run, "longer", "One more active layer in this (or the chosen) stage."),
-    row(&[c('-')], A::Shorter, Scope::Run, "shorter", "One active layer less in this (or the chosen) stage."),
-    row(&[c(']')], A::SelectNext, Scope::Run, "", "Choose a later stage for + and -; Esc goes back to the current."),
-    row(&[c('[')], A::SelectPrevious, Scope::Run, "", "Choose an earlier one."),
-    row(
-        &[c('n')],
-        A::NextStage,
-        Scope::Run,
-        "next stage",
-        "End this stage now. Asks first, with a forecast of the loss.",
-    ),
-    row(&[c('p')], A::PreviousStage, Scope::Run, "", "Back to the stage before for half of what is left. Asks first."),
-    row(&[c('E')], A::Evaluate, Scope::Run, "evaluate", "Evaluate the full model now."),
-    row(&[c('C')], A::Curve, Scope::Run, "", "Evaluate at every path length and show the losses."),
-    row(&[c('M')], A::Measure, Scope::Run, "", "Measure: curve, forecast, stability, norms, gradients, pruning."),
-    row(&[c('c')], A::Save, Scope::Run, "save", "Write a checkpoint now."),
-    row(&[c('}')], A::Faster, Scope::Run, "", "Learning rate x 1.25 from now on."),
-    row(&[c('{')], A::Slower, Scope::Run, "", "Learning rate / 1.25 from now on."),
-    row(&[c(' ')], A::Toggle, Scope::Replay, "play", "Play, or pause."),
-    row(&[c('.')], A::FrameOn, Scope::Replay, "step", "One step on."),
-    row(&[c(',')], A::FrameBack, Scope::Replay, "back", "One step back."),
-    row(&[Key::Right], A::JumpOn, Scope::Replay, "", "On by a twentieth of the run."),
-    row(&[Key::Left], A::JumpBack, Scope::Replay, "", "Back by a twentieth of the run."),
-    row(&[c(']')], A::StageOn, Scope::Replay, "next stage", "To the next stage."),
-    row(&[c('[')], A::StageBack, Scope::Replay, "", "To the stage before."),
-    row(&[Key::Home, c('g')], A::Start, Scope::Replay, "", "To the beginning."),
-    row(&[Key::End, c('G')], A::End, Scope::Replay, "", "To the end."),
-    row(&[c('>')], A::SpeedUp, Scope::Replay, "faster", "Twice as fast."),
-    row(&[c('<')], A::SpeedDown, Scope::Replay, "slower", "Half as fast."),
-    row(&[c('1')], A::Show(Screen::Train), Scope::Anywhere, "", "The run at a glance."),
-    row(&[c('2')], A::Show(Screen::Layers), Scope::Anywhere, "", "Layers: which are active, and how often."),
-    row(&[c('3')], A::Show(Screen::Loss), Scope::Anywhere, "", "The loss, large."),
-    row(&[c('5')], A::Show(Screen::Log), Scope::Anywhere, "", "What happened."),
-    row(&[Key::Tab], A::FocusNext, Scope::Anywhere, "panel", "To the next panel."),
-    row(&[Key::BackTab], A::FocusPrevious, Scope::Anywhere, "", "To the panel before."),
-    row(&[c('e'), Key::Enter], A::Expand, Scope::Anywhere, "expand", "Show the panel alone, or all again."),
-    row(&[Key::Esc], A::Back, Scope::Anywhere, "", "One level back."),
-    row(&[Key::Up, c('k')], A::ScrollUp, Scope::Anywhere, "", "Scroll the panel up."),
-    row(&[Key::Down, c('j')], A::ScrollDown, Scope::Anywhere, "", "Scroll the panel down."),
-    row(&[c('y')], A::LogScale, Scope::Anywhere, "log", "Loss on a log scale, or a linear one."),
-    row(&[c('s')], A::Smoothing, Scope::Anywhere, "", "How strongly the loss is smoothed: .9, .98, .995."),
-    row(&[c('m')], A::Measured, Scope::Anywhere, "", "What was measured, and the time of a step; arrows turn pages."),
-    row(&[c('t')], A::Theme, Scope::Anywhere, "theme", "The next theme."),
-    row(&[c('?')], A::Help, Scope::Anywhere, "help", "This list."),
-    row(&[c('q')], A::Quit, Scope::Anywhere, "quit", "Leave: save and stop, abort, or stay."),
-    row(&[Key::Ctrl('c')], A::Interrupt, Scope::Anywhere, "", "Save, stop and leave; a second time within 3 s aborts."),
-    row(&[Key::Ctrl('z')], A::Suspend, Scope::Anywhere, "", "Suspend the program; training stands still until fg."),
-    row(&[Key::Ctrl('l')], A::Redraw, Scope::Anywhere, "", "Draw the screen anew."),
-];
-
-/// Every key of an experiment's screen.
-pub static EXPERIMENT_KEYS: &[Binding] = &[
-    row(&[c(' ')], A::Toggle, Scope::Run, "pause", "Pause training, or resume it."),
-    row(&[c('k'), Key::Up], A::ScrollUp, Scope::Anywhere, "", "Scroll the table up."),
-    row(&[c('j'), Key::Down], A::ScrollDown, Scope::Anywhere, "scroll", "Scroll the table down."),
-    row(&[Key::Esc], A::Back, Scope::Anywhere, "", "Back to the run that is being trained."),
-    row(&[c('y')], A::LogScale, Scope::Anywhere, "log", "Loss on a log scale, or a linear one."),
-    row(&[c('s')], A::Smoothing, Scope::Anywhere, "", "How strongly the loss is smoothed: .9, .98, .995."),
-    row(&[c('t')], A::Theme, Scope::Anywhere, "theme", "The next theme."),
-    row(&[c('?')], A::Help, Scope::Anywhere, "help", "This list."),
-    row(&[c('q')], A::Quit, Scope::Anywhere, "save and leave", "Save the run and leave; the same command goes on."),
-    row(&[Key::Ctrl('c')], A::Interrupt, Scope::Anywhere, "", "As q; a second time within 3 s leaves without saving."),
-    row(&[Key::Ctrl('z')], A::Suspend, Scope::Anywhere, "", "Suspend the program; training stands still until fg."),
-    row(&[Key::Ctrl('l')], A::Redraw, Scope::Anywhere, "", "Draw the screen anew."),
-];
-
-/// What a key does, live or in a replay.
-pub fn find(key: Key, is_replay: bool) -> Option<&'static Binding> {
-    bindings(is_replay).find(|b| b.keys.contains(&key))
-}
-
-/// The rows that mean something, live or in a replay.
-pub fn bindings(is_replay: bool) -> impl Iterator<Item = &'static Binding> {
-    let other = if is_replay { Scope::Run } else { Scope::Replay };
-    KEYS.iter().filter(move |b| b.scope != other)
+    /// Reads a name: a character, `space`, `enter`, `f5`, `ctrl-x`, `alt-x`, `shift-left`; in any case but that of a character.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut chars = text.chars();
+        if let (Some(c), None) = (chars.next(), chars.next())
+            && !c.is_control()
+            && !NAMES.iter().any(|(_, name, _)| *name == text)
+        {
+            return Ok(Self::Char(c));
+        }
+        let lower = text.to_lowercase();
+        if let Some((key, ..)) =
+            NAMES.iter().find(|(_, name, others)| name.to_lowercase() == lower || others.contains(&lower.as_str()))
+        {
+            return Ok(*key);
+        }
+        let one = |rest: &str| {
+            let mut chars = rest.chars();
+            chars.next().filter(|c| chars.next().is_none() && !c.is_control())
+        };
+        if let Some(c) = lower.strip_prefix("ctrl-").and_then(one) {
+            if let Some((_, twin)) = TWINS.iter().find(|(twin, _)| *twin == c) {
+                return Err(format!("terminals send {twin} for `{text}`: bind `{}`", twin.name().to_lowercase()));
+            }
+            return Ok(Self::Ctrl(c));
+        }
+        // Letters keep their case: Alt-a is not Alt-A.
+        if lower.starts_with("alt-")
+            && let Some(c) = text.get(4..).and_then(one)
+        {
+            return Ok(Self::Alt(c));
+        }
+        if let Some(c) = lower.strip_prefix("shift-").and_then(one).filter(|c| c.is_alphabetic()) {
+            return Ok(Self::Char(c.to_uppercase().next().unwrap_or(c)));
+        }
+        if let Some(n) = lower.strip_prefix('f').and_then(|n| n.parse().ok()).filter(|n| (1..=12).contains(n)) {
+            return Ok(Self::F(n));
+        }
+        Err(format!(
+            "`{text}` is not a key; keys are written `x`, `space`, `enter`, `f5`, `ctrl-x`, `alt-x`, `shift-left`, `pgup`"
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -255,14 +157,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_means_two_things_and_each_has_help() {
-        for is_replay in [false, true] {
-            let keys: Vec<Key> = bindings(is_replay).flat_map(|b| b.keys).copied().collect();
-            let distinct: std::collections::HashSet<_> = keys.iter().collect();
-            assert_eq!(keys.len(), distinct.len());
-            let screen = |s: Screen| find(Key::Char(s.number()), is_replay).map(|b| b.action);
-            assert!(Screen::ALL.into_iter().all(|s| screen(s) == Some(A::Show(s))));
+    fn names_are_read_back() {
+        let chars = ['a', 'A', '+', '?', 'é', '-', 'f', '·'];
+        let mut keys: Vec<Key> = NAMES.iter().map(|(key, ..)| *key).collect();
+        keys.extend(chars.map(Key::Char));
+        keys.extend(chars.map(Key::Alt));
+        keys.extend(['a', 'z', '\\', ']'].map(Key::Ctrl));
+        keys.extend((1..=12).map(Key::F));
+        for key in keys {
+            assert_eq!(key.name().parse(), Ok(key), "{key}");
+            assert!(!key.name().contains("Key"), "{key}");
         }
-        assert!(KEYS.iter().all(|b| b.help.ends_with('.') && !b.keys.is_empty()));
+    }
+
+    #[test]
+    fn other_spellings_and_what_is_no_key() {
+        let reads = |text: &str, key| assert_eq!(text.parse::<Key>(), Ok(key), "{text}");
+        reads("SPACE", Key::Char(' '));
+        reads("ctrl-C", Key::Ctrl('c'));
+        reads("shift-x", Key::Char('X'));
+        reads("shift-left", Key::ShiftLeft);
+        reads("Escape", Key::Esc);
+        reads("pagedown", Key::PageDown);
+        reads("alt-F", Key::Alt('F'));
+        reads("F12", Key::F(12));
+        for text in ["", "xx", "f13", "f0", "ctrl-", "alt-", "shift-1", "ctrl-xy", "hyper-x"] {
+            assert!(text.parse::<Key>().unwrap_err().contains("is not a key"), "{text}");
+        }
+        let twin = "ctrl-i".parse::<Key>().unwrap_err();
+        assert!(twin.contains("terminals send Tab") && twin.contains("bind `tab`"), "{twin}");
     }
 }

@@ -4,16 +4,25 @@
 //! the person at the keyboard has chosen. The only place where either changes is here. Never touches candle, a file, a
 //! clock, a thread or the trainer: keys and ticks arrive as plain values, wishes leave as [`Request`]s.
 
+pub mod actions;
+pub mod argument;
 pub mod experiment;
 mod figures;
+mod fuzzy;
+pub mod help;
 pub mod history;
+pub mod keymap;
 pub mod keys;
+pub mod line;
+pub mod palette;
 pub mod run;
 pub mod screen;
 pub mod ui;
 mod update;
 
 use crate::event::{Command, Stamped};
+use actions::Mode;
+use keymap::{Keymap, Place};
 use keys::Key;
 use run::Run;
 pub use screen::{Pane, Screen};
@@ -31,6 +40,8 @@ pub enum Msg {
         /// When.
         us: u64,
     },
+    /// Text was pasted.
+    Paste(String),
     /// Where the replay stands.
     Replay(ReplayState),
     /// The trainer thread has ended; nothing more will come.
@@ -59,6 +70,8 @@ pub enum Seek {
     Toggle,
     /// So many steps on (or back).
     Steps(i64),
+    /// To where so many steps are trained.
+    Step(u64),
     /// So many hundredths of the whole.
     Percent(i64),
     /// To the next (or previous) stage.
@@ -106,12 +119,25 @@ pub struct App {
     pub replay: Option<ReplayState>,
     /// Whether the trainer thread has ended.
     pub has_ended: bool,
+    /// Which keys do what.
+    pub keymap: Keymap,
 }
 
 impl App {
     /// A screen that has seen nothing yet.
     pub fn new(options: Options) -> Self {
-        Self { run: Run::default(), ui: Ui::default(), pending: Vec::new(), options, replay: None, has_ended: false }
+        let (run, ui, keymap) = (Run::default(), Ui::default(), Keymap::default());
+        Self { run, ui, pending: Vec::new(), options, replay: None, has_ended: false, keymap }
+    }
+
+    /// What is shown.
+    pub fn mode(&self) -> Mode {
+        if self.options.is_replay { Mode::Replay } else { Mode::Run }
+    }
+
+    /// Where a key is pressed now.
+    pub fn place(&self) -> Place {
+        Place { mode: self.mode(), screen: self.ui.screen, pane: self.pane() }
     }
 
     /// The pane that has the focus.

@@ -436,6 +436,7 @@ pub fn describe(command: Command) -> String {
         Command::Measure { what } => format!("measure {}", what.name()),
         Command::Save => "save a checkpoint".to_owned(),
         Command::SetLearningRateScale { scale } => format!("learning rate x {scale:.3}"),
+        Command::Note { text } => format!("note: {}", text.text()),
         Command::Stop => "save and stop".to_owned(),
         Command::Abort => "abort".to_owned(),
     }

@@ -2,7 +2,9 @@
 //!
 //! Whatever has a state of its own keeps it in a struct in its own file; [`Ui`] has a field of it.
 
+use super::help::Help;
 use super::history::Smoothing;
+use super::palette::Palette;
 use super::screen::Screen;
 use crate::event::{Command, What};
 
@@ -12,8 +14,10 @@ pub enum Overlay {
     /// Nothing.
     #[default]
     None,
-    /// The list of keys, scrolled down by lines.
-    Help(u16),
+    /// The list of keys.
+    Help(Help),
+    /// The command palette.
+    Palette(Palette),
     /// A question before a command.
     Confirm(Command),
     /// How to leave.
@@ -50,6 +54,10 @@ pub struct Ui {
     pub theme: usize,
     /// Lines scrolled back in the focused list.
     pub scroll: usize,
+    /// Lines that were typed into the palette, the oldest first.
+    pub typed: Vec<String>,
+    /// Whether the mouse is left to the terminal.
+    pub is_mouse_off: bool,
     /// A measurement that was asked for to be looked at.
     pub asked: Option<What>,
     /// Whether the next series that comes is it.

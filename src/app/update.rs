@@ -1,12 +1,19 @@
 //! What messages do to the app: the pure update.
 
-use super::keys::{self, Action, Key, Scope};
+use super::actions::{Action, Binding, Mode, Scope};
+use super::argument::Given;
+use super::help::Help;
+use super::keymap::Place;
+use super::keys::Key;
+use super::palette::{Outcome, Palette};
 use super::{App, Msg, Overlay, Request, Screen, Seek};
 use crate::event::{Command, Event, What};
 use crate::measurement::WHATS;
 
 /// A second Ctrl-C within this time aborts.
 const ABORT_WITHIN_US: u64 = 3_000_000;
+/// Lines of a page.
+const PAGE: usize = 10;
 /// Factor of one change of the learning rate.
 const RATE_STEP: f32 = 1.25;
 
@@ -33,6 +40,10 @@ impl App {
                 self.leave_if_over()
             }
             Msg::Key { key, us } => self.key(key, us),
+            Msg::Paste(text) => {
+                self.paste(&text);
+                Vec::new()
+            }
             Msg::Replay(state) => {
                 self.replay = Some(state);
                 Vec::new()
@@ -62,12 +73,22 @@ impl App {
         self.ui.notice = None;
         match std::mem::take(&mut self.ui.overlay) {
             Overlay::None => {}
-            Overlay::Help(line) => return self.key_in_help(key, line, us),
+            Overlay::Help(help) => {
+                if let Some(requests) = self.key_of_the_program(key, us) {
+                    return requests;
+                }
+                let lines = self.help_entries(&help).len();
+                self.ui.overlay = help.key(key, lines).map_or(Overlay::None, Overlay::Help);
+                return Vec::new();
+            }
+            Overlay::Palette(palette) => {
+                return self.key_of_the_program(key, us).unwrap_or_else(|| self.key_in_palette(key, palette, us));
+            }
             Overlay::Confirm(command) => {
                 if matches!(key, Key::Char('y') | Key::Enter) {
                     return self.train(command);
                 }
-                return self.interrupt_or_nothing(key, us);
+                return self.key_of_the_program(key, us).unwrap_or_default();
             }
             Overlay::Quit => return self.key_in_quit(key, us),
             Overlay::Menu => return self.key_in_menu(key, us),
@@ -79,13 +100,18 @@ impl App {
                 }
             }
         }
-        let Some(binding) = keys::find(key, self.options.is_replay) else {
-            let elsewhere = keys::find(key, !self.options.is_replay).is_some();
-            if elsewhere && self.options.is_replay {
+        let Some(binding) = self.keymap.find(key, self.place()) else {
+            let live = Place { mode: Mode::Run, ..self.place() };
+            if self.options.is_replay && self.keymap.find(key, live).is_some() {
                 self.ui.notice = Some("this is a recording: it can't be changed".to_owned());
             }
             return Vec::new();
         };
+        self.perform(binding, Given::Nothing, us)
+    }
+
+    /// Does what a row of the table says, asked for by a key or by its name, if it may be done.
+    fn perform(&mut self, binding: &Binding, given: Given, us: u64) -> Vec<Request> {
         if binding.scope == Scope::Run {
             if self.options.read_only {
                 self.ui.notice = Some("read-only: keys that change the run are off".to_owned());
@@ -96,24 +122,35 @@ impl App {
                 return Vec::new();
             }
         }
-        self.act(binding.action, us)
+        self.act(binding.action, given, us)
     }
 
-    fn key_in_help(&mut self, key: Key, line: u16, us: u64) -> Vec<Request> {
-        let line = match keys::find(key, self.options.is_replay).map(|b| b.action) {
-            // Not past the end, from where the way back would seem dead.
-            Some(Action::ScrollDown) => (line + 1).min(keys::bindings(self.options.is_replay).count() as u16),
-            Some(Action::ScrollUp) => line.saturating_sub(1),
-            _ => return self.interrupt_or_nothing(key, us),
-        };
-        self.ui.overlay = Overlay::Help(line);
+    fn key_in_palette(&mut self, key: Key, palette: Palette, us: u64) -> Vec<Request> {
+        let line = palette.line.clone();
+        match palette.key(key, self) {
+            Outcome::Stays(palette) => self.ui.overlay = Overlay::Palette(palette),
+            Outcome::Closes => {}
+            Outcome::Does(binding, given) => {
+                self.remember_line(line.text());
+                return self.perform(binding, given, us);
+            }
+        }
         Vec::new()
+    }
+
+    /// Pasted text is typed where something is being typed; elsewhere it would press keys at random.
+    fn paste(&mut self, text: &str) {
+        match &mut self.ui.overlay {
+            Overlay::Palette(palette) => palette.paste(text),
+            Overlay::Help(help) => help.filter.insert(text),
+            _ => self.ui.notice = Some("pasted text is only taken where something is typed, as behind :".to_owned()),
+        }
     }
 
     fn key_in_menu(&mut self, key: Key, us: u64) -> Vec<Request> {
         match WHATS.iter().find(|(_, its, ..)| key == Key::Char(*its)) {
             Some((what, ..)) => self.measure(*what),
-            None => self.interrupt_or_nothing(key, us),
+            None => self.key_of_the_program(key, us).unwrap_or_default(),
         }
     }
 
@@ -155,13 +192,21 @@ impl App {
                 self.ui.is_leaving = true;
                 self.train(Command::Abort)
             }
-            _ => self.interrupt_or_nothing(key, us),
+            _ => self.key_of_the_program(key, us).unwrap_or_default(),
         }
     }
 
-    /// Ctrl-C works wherever one is; any other key has closed what lay over the screen, and that was all.
-    fn interrupt_or_nothing(&mut self, key: Key, us: u64) -> Vec<Request> {
-        if key == Key::Ctrl('c') { self.act(Action::Interrupt, us) } else { Vec::new() }
+    /// Ctrl-C and its like work wherever one is, though not letters where one types. Any other key has closed what lay over
+    /// the screen, and that was all.
+    fn key_of_the_program(&mut self, key: Key, us: u64) -> Option<Vec<Request>> {
+        let action = self.keymap.find(key, self.place()).map(|b| b.action)?;
+        let is_meant = matches!(action, Action::Interrupt | Action::Suspend | Action::Redraw);
+        (is_meant && !matches!(key, Key::Char(_))).then(|| {
+            let overlay = std::mem::take(&mut self.ui.overlay);
+            let requests = self.act(action, Given::Nothing, us);
+            self.ui.overlay = overlay;
+            requests
+        })
     }
 
     /// Asks the trainer, and remembers to have asked.
@@ -170,7 +215,8 @@ impl App {
         vec![Request::Train(command)]
     }
 
-    fn act(&mut self, action: Action, us: u64) -> Vec<Request> {
+    fn act(&mut self, action: Action, given: Given, us: u64) -> Vec<Request> {
+        let steps = if let Given::Whole(n) = given { n } else { 1 };
         match action {
             Action::Toggle if self.options.is_replay => return vec![Request::Replay(Seek::Toggle)],
             Action::Toggle => {
@@ -179,20 +225,43 @@ impl App {
                 let is_paused = asked.map_or(self.run.is_paused, |c| *c == Command::Pause);
                 return self.train(if is_paused { Command::Resume } else { Command::Pause });
             }
-            Action::Step => return self.train(Command::Step { steps: 1 }),
+            Action::Step => return self.train(Command::Step { steps }),
             Action::Longer => return self.lengthen(1),
             Action::Shorter => return self.lengthen(-1),
+            Action::PathLength => {
+                if let Given::PathLength(length, stage) = given {
+                    return self.set_path_length(stage.unwrap_or_else(|| self.target_stage()), length);
+                }
+            }
             Action::SelectNext => self.select(1),
             Action::SelectPrevious => self.select(-1),
+            Action::SelectStage => {
+                if let Given::Whole(stage) = given {
+                    self.ui.selected_stage = Some(stage as usize).filter(|s| *s > self.run.stage.index);
+                }
+            }
             Action::NextStage => return self.ask(Command::NextStage),
             Action::PreviousStage => return self.ask(Command::PreviousStage),
             Action::Evaluate => return self.train(Command::Evaluate),
             Action::Curve => return self.measure(What::Curve),
-            Action::Measure => self.ui.overlay = Overlay::Menu,
+            Action::Measure => match given {
+                Given::What(what) => return self.measure(what),
+                _ => self.ui.overlay = Overlay::Menu,
+            },
             Action::Measured => self.ui.overlay = Overlay::Measured { page: 0, line: 0 },
             Action::Save => return self.train(Command::Save),
             Action::Faster => return self.scale_rate(RATE_STEP),
             Action::Slower => return self.scale_rate(1.0 / RATE_STEP),
+            Action::Rate => {
+                if let Given::Factor(scale) = given {
+                    return self.train(Command::SetLearningRateScale { scale });
+                }
+            }
+            Action::Note => {
+                if let Given::Note(text) = given {
+                    return self.train(Command::Note { text });
+                }
+            }
             Action::Show(screen) => self.show(screen),
             Action::FocusNext => self.focus(1),
             Action::FocusPrevious => self.focus(self.ui.screen.panes().len() - 1),
@@ -201,16 +270,29 @@ impl App {
             Action::Back => self.ui.expanded = false,
             Action::ScrollUp => self.ui.scroll = (self.ui.scroll + 1).min(self.scroll_limit()),
             Action::ScrollDown => self.ui.scroll = self.ui.scroll.saturating_sub(1),
+            Action::PageUp => self.ui.scroll = (self.ui.scroll + PAGE).min(self.scroll_limit()),
+            Action::PageDown => self.ui.scroll = self.ui.scroll.saturating_sub(PAGE),
             Action::LogScale => self.ui.log_scale = !self.ui.log_scale,
             Action::Smoothing => self.ui.smoothing = self.ui.smoothing.next(),
             Action::Theme => self.ui.theme += 1,
-            Action::Help => self.ui.overlay = Overlay::Help(0),
+            Action::Help => self.ui.overlay = Overlay::Help(Help::default()),
+            Action::Palette => self.ui.overlay = Overlay::Palette(Palette::default()),
+            Action::Mouse => {
+                self.ui.is_mouse_off = !self.ui.is_mouse_off;
+                let text = if self.ui.is_mouse_off {
+                    "the mouse is the terminal's: it selects text"
+                } else {
+                    "the mouse works here; Shift selects text"
+                };
+                self.ui.notice = Some(text.to_owned());
+            }
             Action::Quit => return self.quit(),
             Action::Interrupt => return self.interrupt(us),
             Action::Suspend => return vec![Request::Suspend],
             Action::Redraw => return vec![Request::Redraw],
-            Action::FrameOn => return vec![Request::Replay(Seek::Steps(1))],
-            Action::FrameBack => return vec![Request::Replay(Seek::Steps(-1))],
+            Action::FrameOn => return vec![Request::Replay(Seek::Steps(steps as i64))],
+            Action::FrameBack => return vec![Request::Replay(Seek::Steps(-(steps as i64)))],
+            Action::Goto => return vec![Request::Replay(Seek::Step(steps))],
             Action::JumpOn => return vec![Request::Replay(Seek::Percent(5))],
             Action::JumpBack => return vec![Request::Replay(Seek::Percent(-5))],
             Action::StageOn => return vec![Request::Replay(Seek::Stages(1))],
@@ -274,13 +356,30 @@ impl App {
         let Some(length) = self.asked_path_length(stage).and_then(|n| n.checked_add_signed(by)) else {
             return Vec::new();
         };
-        // At the ends the trainer would only say no.
-        let shortest = self.run.schedule.as_ref().map_or(1, |s| s.stages[stage].fixed.path_length().max(1));
-        if length < shortest || length > self.run.layers() {
-            self.ui.notice = Some(format!("path lengths lie between {shortest} and {}", self.run.layers()));
-            return Vec::new();
+        self.set_path_length(stage, length)
+    }
+
+    /// Whether a stage can have a path length; at the ends the trainer would only say no.
+    ///
+    /// # Errors
+    /// A sentence, if not.
+    pub(super) fn check_path_length(&self, stage: usize, length: usize) -> Result<(), String> {
+        let row = self.run.schedule.as_ref().and_then(|s| s.stages.get(stage));
+        let (shortest, longest) = (row.map_or(1, |s| s.fixed.path_length().max(1)), self.run.layers());
+        if (shortest..=longest).contains(&length) {
+            return Ok(());
         }
-        self.train(Command::SetPathLength { stage, path_length: length })
+        Err(format!("path lengths lie between {shortest} and {longest}"))
+    }
+
+    fn set_path_length(&mut self, stage: usize, path_length: usize) -> Vec<Request> {
+        match self.check_path_length(stage, path_length) {
+            Ok(()) => self.train(Command::SetPathLength { stage, path_length }),
+            Err(problem) => {
+                self.ui.notice = Some(problem);
+                Vec::new()
+            }
+        }
     }
 
     fn select(&mut self, by: isize) {
@@ -304,6 +403,7 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use super::super::actions::ACTIONS;
     use super::super::{Options, Pane, State};
     use super::*;
     use crate::event::{Ending, Stamped};
@@ -452,7 +552,7 @@ mod tests {
     fn a_read_only_screen_and_a_replay_change_nothing() {
         for options in [Options { read_only: true, is_replay: false }, Options { read_only: true, is_replay: true }] {
             let mut app = App { options, ..app() };
-            for binding in keys::KEYS.iter().filter(|b| b.scope == Scope::Run) {
+            for binding in ACTIONS.iter().filter(|b| b.scope == Scope::Run && !b.keys.is_empty()) {
                 let requests = press(&mut app, binding.keys[0]);
                 assert!(!requests.iter().any(|r| matches!(r, Request::Train(_))), "{binding:?}");
                 assert_eq!(app.ui.overlay, Overlay::None);

@@ -50,6 +50,8 @@ impl Trainer {
             }
             Command::Measure { what } => self.measure_on_command(what, interrupted)?,
             Command::Save => Ok(vec![self.save()?]),
+            // That it was given is all there is to it.
+            Command::Note { .. } => Ok(Vec::new()),
             Command::SetLearningRateScale { scale } if !(scale > 0.0 && scale <= 100.0) => {
                 Err(format!("the learning-rate scale must lie above 0 and be at most 100, not {scale}"))
             }

@@ -34,20 +34,35 @@ pub(super) fn key(event: &KeyEvent) -> Option<Key> {
     if event.kind == KeyEventKind::Release {
         return None;
     }
-    let is_control = event.modifiers.contains(KeyModifiers::CONTROL);
+    let (control, alt) = (KeyModifiers::CONTROL, KeyModifiers::ALT);
+    let held = event.modifiers & (control | alt);
+    let is_shift = event.modifiers.contains(KeyModifiers::SHIFT);
     Some(match event.code {
-        KeyCode::Char(c) if is_control => Key::Ctrl(c.to_ascii_lowercase()),
+        KeyCode::Char(c) if held == control => Key::Ctrl(c.to_ascii_lowercase()),
+        KeyCode::Char(c) if held == alt => Key::Alt(c),
+        // Both at once are how some terminals tell AltGr, which makes characters of its own.
         KeyCode::Char(c) => Key::Char(c),
         KeyCode::Enter => Key::Enter,
         KeyCode::Esc => Key::Esc,
+        KeyCode::Tab if is_shift => Key::BackTab,
         KeyCode::Tab => Key::Tab,
         KeyCode::BackTab => Key::BackTab,
+        KeyCode::Backspace => Key::Backspace,
+        KeyCode::Delete => Key::Delete,
+        KeyCode::Insert => Key::Insert,
+        KeyCode::Up if is_shift => Key::ShiftUp,
+        KeyCode::Down if is_shift => Key::ShiftDown,
+        KeyCode::Left if is_shift => Key::ShiftLeft,
+        KeyCode::Right if is_shift => Key::ShiftRight,
         KeyCode::Up => Key::Up,
         KeyCode::Down => Key::Down,
         KeyCode::Left => Key::Left,
         KeyCode::Right => Key::Right,
         KeyCode::Home => Key::Home,
         KeyCode::End => Key::End,
+        KeyCode::PageUp => Key::PageUp,
+        KeyCode::PageDown => Key::PageDown,
+        KeyCode::F(n) => Key::F(n),
         _ => return None,
     })
 }

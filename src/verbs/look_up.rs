@@ -8,6 +8,8 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::{Exit, has_terminal, recording_file, theme_of};
+use crate::app::actions::Mode;
+use crate::app::keymap::Keymap;
 use crate::cli::{Cli, Format, Listed, Train};
 use crate::config::load::{load, parse};
 use crate::config::shipped;
@@ -15,7 +17,7 @@ use crate::experiment::shipped as experiments;
 use crate::measurement::WHATS;
 use crate::signals;
 use crate::tui::{self, Source};
-use crate::{export as exports, method, objective, plan as plans, recording, run_dir, view};
+use crate::{export as exports, method, objective, plan as plans, recording, run_dir, user_config, view};
 
 /// Shows a recording on the screen.
 ///
@@ -70,6 +72,7 @@ pub fn list(runs: &Path, what: Listed) -> Result<Exit> {
         let _ = writeln!(text, "{}", format!("{name:<16} {about}").trim_end());
     };
     match what {
+        Listed::Actions => return Ok(Exit::text(actions(&user_config::load()?.keymap))),
         Listed::Configs => shipped::SHIPPED.iter().for_each(|(name, text)| row(name, shipped::about(text))),
         Listed::Experiments => {
             experiments::SHIPPED.iter().for_each(|(name, text)| row(name, shipped::about(text)));
@@ -87,6 +90,20 @@ pub fn list(runs: &Path, what: Listed) -> Result<Exit> {
         Listed::Recordings => recording::SHIPPED.iter().for_each(|name| row(name, "")),
     }
     Ok(Exit::text(text))
+}
+
+/// The table of actions as the user has it: name, keys, sentence.
+fn actions(keymap: &Keymap) -> String {
+    let mut text = String::new();
+    for (title, mode) in [("run", Mode::Run), ("replay", Mode::Replay), ("experiment", Mode::Experiment)] {
+        let _ = writeln!(text, "{title}:");
+        for row in keymap.all(mode) {
+            let keys: Vec<String> = row.keys.iter().map(|key| key.name()).collect();
+            let name = format!("{} {}", row.binding.name, row.binding.takes.hint());
+            let _ = writeln!(text, "  {:<24} {:<12} {}", name.trim_end(), keys.join(" "), row.binding.help);
+        }
+    }
+    text
 }
 
 /// A run in a line.

@@ -12,7 +12,6 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 use super::{LEAST, Look, draw_pane, duration, frame_of, panel, plain};
 use crate::app::Pane;
 use crate::app::experiment::{Board, Ended, Group};
-use crate::app::keys::EXPERIMENT_KEYS;
 use crate::experiment_event::RunState;
 
 /// Columns of a seed's cell.
@@ -33,14 +32,14 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board, look: &Look) {
         Layout::vertical([Constraint::Length(2), Constraint::Min(0), Constraint::Length(1)]).areas(area);
     draw_header(board, look, header, buf);
     let is_paused = board.run.run.is_paused;
-    panel::footer::keys(EXPERIMENT_KEYS.iter(), is_paused, look, footer, buf);
+    panel::footer::keys(board.keymap.here(board.place()), is_paused, look, footer, buf);
     match &board.ended {
         Some(Ended::Finished(table)) => draw_results(board, look, table, body, buf),
         Some(Ended::Failed(reason)) => draw_failure(look, reason, body, buf),
         _ => draw_live(board, look, body, buf),
     }
-    if let Some(line) = board.help {
-        panel::help::draw_rows(&EXPERIMENT_KEYS.iter().collect::<Vec<_>>(), look, line, area, buf);
+    if let Some(help) = &board.help {
+        panel::help::draw(help, &board.help_entries(help), look, area, buf);
     }
 }
 

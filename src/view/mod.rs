@@ -57,7 +57,8 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
     }
     match &app.ui.overlay {
         Overlay::None => {}
-        Overlay::Help(line) => panel::help::draw(app, look, *line, area, buf),
+        Overlay::Help(help) => panel::help::draw(help, &app.help_entries(help), look, area, buf),
+        Overlay::Palette(palette) => panel::palette::draw(app, palette, look, area, buf),
         Overlay::Confirm(command) => panel::dialog::confirm(app, look, *command, area, buf),
         Overlay::Quit => panel::dialog::quit(look, area, buf),
         Overlay::Menu => panel::menu::draw(look, area, buf),
@@ -116,6 +117,27 @@ fn overlay(look: &Look, title: &str, width: u16, height: u16, area: Rect, buf: &
     let inner = block.inner(place);
     block.render(place, buf);
     inner
+}
+
+/// Draws a line that is being typed with its cursor, the part around that if all is too long. Returns the column behind it.
+fn typing(line: &crate::app::line::Line, style: Style, field: Rect, buf: &mut ratatui::buffer::Buffer) -> u16 {
+    if field.width == 0 {
+        return field.x;
+    }
+    let (before, after) = line.halves();
+    // From the left, whole graphemes go until the cursor has a place.
+    let room = usize::from(field.width - 1);
+    let mut head = before;
+    while Span::raw(head).width() > room {
+        let Some((_, rest)) = head.split_at_checked(head.chars().next().map_or(0, char::len_utf8)) else { break };
+        head = rest;
+    }
+    let (x, _) = buf.set_stringn(field.x, field.y, head, room, style);
+    let under = after.chars().next().unwrap_or(' ');
+    let cursor = style.add_modifier(Modifier::REVERSED);
+    let (x, _) = buf.set_stringn(x, field.y, under.to_string(), usize::from(field.right().saturating_sub(x)), cursor);
+    let rest = after.strip_prefix(under).unwrap_or("");
+    buf.set_stringn(x, field.y, rest, usize::from(field.right().saturating_sub(x)), style).0
 }
 
 /// Text for a console whose font has no more than ASCII and box drawing.

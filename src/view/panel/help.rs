@@ -1,32 +1,65 @@
-//! The help: every key of the table with its sentence.
+//! The help: what can be done, with its keys, narrowed down by what is typed.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::Look;
-use crate::app::App;
-use crate::app::keys::{Binding, bindings};
-use crate::view::plain;
+use crate::app::help::{Entry, Help};
+use crate::view::{overlay, plain, typing};
 
-pub(in crate::view) fn draw(app: &App, look: &Look, line: u16, area: Rect, buf: &mut Buffer) {
-    let rows: Vec<_> = bindings(app.options.is_replay).collect();
-    draw_rows(&rows, look, line, area, buf);
-}
+/// Columns of the keys, and of the name behind the sentence.
+const KEYS: u16 = 13;
+const NAME: u16 = 17;
 
-/// Draws a table of keys, scrolled down by lines.
-pub(in crate::view) fn draw_rows(rows: &[&Binding], look: &Look, line: u16, area: Rect, buf: &mut Buffer) {
-    let height = u16::try_from(rows.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let inner = super::super::overlay(look, "Keys   ↑ ↓ scroll, any other key closes", 84, height, area, buf);
-    let shown = usize::from(inner.height);
-    let first = usize::from(line).min(rows.len().saturating_sub(shown));
-    for (row, b) in rows[first..].iter().take(shown).enumerate() {
-        let names: Vec<String> = b.keys.iter().map(|key| plain(look, &key.name())).collect();
-        let y = inner.y + row as u16;
-        let style = Style::new().fg(look.theme.accent).add_modifier(Modifier::BOLD);
-        buf.set_stringn(inner.x + 1, y, names.join(" "), 11.min(usize::from(inner.width.saturating_sub(1))), style);
-        if inner.width > 13 {
-            buf.set_stringn(inner.x + 13, y, b.help, usize::from(inner.width - 13), Style::new().fg(look.theme.text));
+pub(in crate::view) fn draw(help: &Help, entries: &[Entry], look: &Look, area: Rect, buf: &mut Buffer) {
+    let theme = &look.theme;
+    let height = u16::try_from(entries.len()).unwrap_or(u16::MAX).saturating_add(4);
+    let title = "Keys   type to search, ↑ ↓ PgUp PgDn scroll, Esc closes";
+    // The names are what `:` and the user's config call them; they stand where there is room.
+    let width = if area.width >= 104 { 102 } else { 84 };
+    let inner = overlay(look, title, width, height, area, buf);
+    if inner.height < 3 {
+        return;
+    }
+    let label = Style::new().fg(theme.dim);
+    let (x, _) = buf.set_stringn(inner.x + 1, inner.y, "search: ", usize::from(inner.width.saturating_sub(1)), label);
+    let field = Rect { x, width: inner.right().saturating_sub(x + 1), height: 1, ..inner };
+    typing(&help.filter, Style::new().fg(theme.text), field, buf);
+    let list = Rect { y: inner.y + 2, height: inner.height - 2, ..inner };
+    if entries.is_empty() {
+        buf.set_stringn(list.x + 1, list.y, "nothing has all these words", usize::from(list.width - 1), label);
+    }
+    let shown = usize::from(list.height);
+    let first = usize::from(help.line).min(entries.len().saturating_sub(shown));
+    for (row, entry) in entries[first..].iter().take(shown).enumerate() {
+        let y = list.y + row as u16;
+        let mut put = |x: u16, columns: u16, text: &str, style: Style| {
+            if x < list.right() {
+                buf.set_stringn(x, y, text, usize::from(columns.min(list.right() - x)), style);
+            }
+        };
+        match entry {
+            Entry::Title(title) => {
+                put(list.x + 1, list.width, title, Style::new().fg(theme.focus).add_modifier(Modifier::BOLD));
+            }
+            Entry::Row(row) => {
+                let names: Vec<String> = row.keys.iter().map(|key| plain(look, &key.name())).collect();
+                let keys = if names.is_empty() { format!(":{}", row.binding.name) } else { names.join(" ") };
+                let style = Style::new().fg(theme.accent).add_modifier(Modifier::BOLD);
+                put(list.x + 1, KEYS - 1, &keys, style);
+                put(list.x + 1 + KEYS, list.width, row.binding.help, Style::new().fg(theme.text));
+                if width > 84 {
+                    put(list.right().saturating_sub(NAME), NAME, row.binding.name, Style::new().fg(theme.dim));
+                }
+            }
         }
+    }
+    // How much lies outside.
+    let below = entries.len().saturating_sub(first + shown);
+    if first + below > 0 {
+        let text = plain(look, &format!(" ↑ {first}  ↓ {below} "));
+        let x = inner.right().saturating_sub(text.chars().count() as u16 + 1).max(inner.x);
+        buf.set_stringn(x, inner.bottom(), text, usize::from(inner.right() - x), label);
     }
 }

@@ -11,6 +11,7 @@ mod log;
 mod loss;
 pub(super) mod measured;
 pub(super) mod menu;
+pub(super) mod palette;
 pub(super) mod stages;
 mod strip;
 pub(super) mod tabs;
