@@ -3,7 +3,7 @@
 //! What reviewers of the paper missed (PAPER.md section 4.3): stochastic depth of one probability, with the fixed set, as
 //! many layers per step on average as the stages it is compared with.
 
-use super::{Complaint, Context, Edit, Given, Method, MethodConfig, draw};
+use super::{Complaint, Context, Given, Method, draw};
 use crate::layer_path::LayerPath;
 use crate::rng::Rng;
 use crate::schedule::{Row, Schedule};
@@ -42,14 +42,6 @@ impl Method for Constant {
             return Err(("method.path_length", problem));
         }
         Ok(vec![Row { length, ..whole }])
-    }
-
-    fn check(&self, _settings: &MethodConfig, _schedule: &Schedule) -> Vec<(usize, String)> {
-        Vec::new()
-    }
-
-    fn allows(&self, _now: &Context<'_>, _edit: Edit, _after: &Schedule) -> Result<(), String> {
-        Ok(())
     }
 
     fn draw(&self, at: &Context<'_>, rng: &mut Rng) -> Subnetwork {

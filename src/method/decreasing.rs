@@ -3,7 +3,7 @@
 //! A config for raptr needs only another name: 6-8-10-12 becomes 12-10-8-6, each stage with its own steps. The paper's
 //! argument is that lengths must grow; layer dropping (`pld`) falls as this does.
 
-use super::{Complaint, Context, Edit, Given, Method, MethodConfig, draw};
+use super::{Complaint, Context, Given, Method, MethodConfig, draw};
 use crate::layer_path::LayerPath;
 use crate::rng::Rng;
 use crate::schedule::{Row, Schedule};
@@ -44,10 +44,6 @@ impl Method for Decreasing {
                 (last - i, format!("must not fall from stage to stage under decreasing, which reads the table backwards; {after} comes after {before}"))
             })
             .collect()
-    }
-
-    fn allows(&self, _now: &Context<'_>, _edit: Edit, _after: &Schedule) -> Result<(), String> {
-        Ok(())
     }
 
     fn draw(&self, at: &Context<'_>, rng: &mut Rng) -> Subnetwork {

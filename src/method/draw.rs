@@ -89,6 +89,11 @@ pub(super) fn random_subnetwork(at: &Context<'_>, rng: &mut Rng) -> Subnetwork {
     scaled(random_path(stage, settings.sampling, rng), settings.scaling, stage.mean_length(), stage.fixed)
 }
 
+/// The first `existing` layers, all of them: what a growing model trains.
+pub(super) fn first(at: &Context<'_>, existing: usize) -> Subnetwork {
+    LayerPath::from_layers(at.layers(), 0..existing).into()
+}
+
 /// The chance of a layer under [`random_path`].
 pub(super) fn chance(stage: &Stage, layer: usize) -> f64 {
     if stage.fixed.is_active(layer) { 1.0 } else { inclusion(stage.mean_length(), stage.fixed) }

@@ -31,10 +31,6 @@ impl Method for LayerDrop {
         draw::without_stages(given, "layerdrop", "method.drop")
     }
 
-    fn check(&self, _settings: &MethodConfig, _schedule: &Schedule) -> Vec<(usize, String)> {
-        Vec::new()
-    }
-
     fn allows(&self, _now: &Context<'_>, _edit: Edit, _after: &Schedule) -> Result<(), String> {
         Err("layerdrop has no path length: what it drops follows from method.drop".to_owned())
     }

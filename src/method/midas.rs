@@ -44,10 +44,6 @@ impl Method for Midas {
         Ok((1..=layers / block).map(row).collect())
     }
 
-    fn check(&self, _settings: &MethodConfig, _schedule: &Schedule) -> Vec<(usize, String)> {
-        Vec::new()
-    }
-
     fn allows(&self, now: &Context<'_>, edit: Edit, _after: &Schedule) -> Result<(), String> {
         if matches!(edit, Edit::PathLength(_)) {
             return Err(format!("midas grows by {} layers per stage", now.settings.block));
@@ -56,7 +52,7 @@ impl Method for Midas {
     }
 
     fn draw(&self, at: &Context<'_>, _rng: &mut Rng) -> Subnetwork {
-        LayerPath::from_layers(at.layers(), 0..self.existing(at)).into()
+        draw::first(at, self.existing(at))
     }
 
     fn expected(&self, at: &Context<'_>, layer: usize) -> f64 {

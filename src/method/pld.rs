@@ -56,10 +56,6 @@ impl Method for Pld {
         draw::without_stages(given, "pld", "method.theta and method.gamma")
     }
 
-    fn check(&self, _settings: &MethodConfig, _schedule: &Schedule) -> Vec<(usize, String)> {
-        Vec::new()
-    }
-
     fn allows(&self, _now: &Context<'_>, _edit: Edit, _after: &Schedule) -> Result<(), String> {
         Err("pld has no path length: what it drops follows from method.theta and method.gamma".to_owned())
     }

@@ -5,7 +5,7 @@
 //! same number of layers in each step: a uniform subset of exactly `len` layers (sampling = exact, the default). A first
 //! stage of the full model is what the paper's UL2 runs had before the others. Along the axis of width `width` draws.
 
-use super::{Axis, Complaint, Context, Edit, Given, LayerShape, Method, MethodConfig, draw, width};
+use super::{Axis, Complaint, Context, Given, LayerShape, Method, MethodConfig, draw, width};
 use crate::layer_path::LayerPath;
 use crate::rng::Rng;
 use crate::schedule::{Row, Schedule};
@@ -67,10 +67,6 @@ impl Method for Raptr {
                 (i - before, format!("must not fall from stage to stage under raptr; {new} comes after {old}"))
             })
             .collect()
-    }
-
-    fn allows(&self, _now: &Context<'_>, _edit: Edit, _after: &Schedule) -> Result<(), String> {
-        Ok(())
     }
 
     fn draw(&self, at: &Context<'_>, rng: &mut Rng) -> Subnetwork {

@@ -5,7 +5,6 @@
 //! in every step. Before the last stage there is no full model to evaluate: the contrast that the paper makes.
 
 use super::{Complaint, Context, Edit, Given, Growth, Method, MethodConfig, Stacking, draw};
-use crate::layer_path::LayerPath;
 use crate::rng::Rng;
 use crate::schedule::{Row, Schedule};
 use crate::subnetwork::Subnetwork;
@@ -96,7 +95,7 @@ impl Method for Stacked {
     }
 
     fn draw(&self, at: &Context<'_>, _rng: &mut Rng) -> Subnetwork {
-        LayerPath::from_layers(at.layers(), 0..self.existing(at)).into()
+        draw::first(at, self.existing(at))
     }
 
     fn expected(&self, at: &Context<'_>, layer: usize) -> f64 {

@@ -36,10 +36,6 @@ impl Method for StochasticDepth {
         draw::without_stages(given, "stochastic-depth", "method.survival")
     }
 
-    fn check(&self, _settings: &MethodConfig, _schedule: &Schedule) -> Vec<(usize, String)> {
-        Vec::new()
-    }
-
     fn allows(&self, _now: &Context<'_>, _edit: Edit, _after: &Schedule) -> Result<(), String> {
         Err("stochastic-depth has no path length: what it drops follows from method.survival".to_owned())
     }

@@ -4,14 +4,66 @@
 //! token, each predicted token the next one. Positions that a sequence leaves empty repeat the last token and predict
 //! nothing; as they stand behind everything under a causal mask, nothing sees them, and no loss comes from them.
 
-use super::{Batch, NO_TARGET};
-use crate::config::ObjectiveConfig;
+use super::{Batch, NO_TARGET, Objective};
+use crate::config::{Architecture, ObjectiveConfig};
 use crate::config::denoiser::{Denoiser, Hidden, Mode};
 use crate::data::Vocabulary;
 use crate::rng::Rng;
 
+/// An objective that hides part of a text from a decoder; what it hides, the config's denoisers say.
+pub(super) struct Denoising {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    /// As [`Objective::is_causal`].
+    pub(super) is_causal: bool,
+    /// What must stand behind the vocabulary's own tokens.
+    pub(super) needs: Option<&'static str>,
+}
+
+impl Objective for Denoising {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn architecture(&self) -> Architecture {
+        Architecture::Decoder
+    }
+
+    fn sequence_length(&self, context: usize) -> usize {
+        context + 1
+    }
+
+    fn is_causal(&self) -> bool {
+        self.is_causal
+    }
+
+    fn check(&self, vocabulary: &Vocabulary) -> Result<(), String> {
+        match self.needs {
+            Some(needs) if vocabulary.added.is_empty() => {
+                Err(format!("`{}` needs a vocabulary with {needs}", self.name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn example(
+        &self,
+        sequence: &[u32],
+        vocabulary: &Vocabulary,
+        config: &ObjectiveConfig,
+        rng: &mut Rng,
+        batch: &mut Batch,
+    ) {
+        example(sequence, vocabulary, config, rng, batch);
+    }
+}
+
 /// Appends the sequence that one of the config's denoisers, drawn by its probability, makes of the text's beginning.
-pub(super) fn example(
+fn example(
     text: &[u32],
     vocabulary: &Vocabulary,
     config: &ObjectiveConfig,

@@ -90,7 +90,7 @@ pub trait Objective: Sync {
 
 /// Every objective.
 pub static OBJECTIVES: &[&dyn Objective] =
-    &[&causal::Causal, &prefix::Prefix, &span::Span, &ul2::Ul2, &mlm::Mlm, &polynomial::Polynomial];
+    &[&causal::Causal, &prefix::PREFIX, &span::SPAN, &ul2::UL2, &mlm::Mlm, &polynomial::Polynomial];
 
 /// The objective of that name.
 ///

@@ -3,55 +3,20 @@
 //! The number of predicted tokens is uniform with the mean `predicted_share` (UL2's S-denoiser without its token; Raffel
 //! et al. 2020, section 3.2.1, "prefix LM").
 
-use super::{Batch, Objective, denoise};
-use crate::config::{Architecture, ObjectiveConfig};
-use crate::data::Vocabulary;
-use crate::rng::Rng;
+use super::denoise::Denoising;
 
-pub(super) struct Prefix;
-
-impl Objective for Prefix {
-    fn name(&self) -> &'static str {
-        "prefix"
-    }
-
-    fn about(&self) -> &'static str {
-        "the end of a text from its beginning, which sees itself whole (prefix LM)"
-    }
-
-    fn architecture(&self) -> Architecture {
-        Architecture::Decoder
-    }
-
-    fn sequence_length(&self, context: usize) -> usize {
-        context + 1
-    }
-
-    fn is_causal(&self) -> bool {
-        true
-    }
-
-    fn check(&self, _vocabulary: &Vocabulary) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn example(
-        &self,
-        sequence: &[u32],
-        vocabulary: &Vocabulary,
-        config: &ObjectiveConfig,
-        rng: &mut Rng,
-        batch: &mut Batch,
-    ) {
-        denoise::example(sequence, vocabulary, config, rng, batch);
-    }
-}
+pub(super) static PREFIX: Denoising = Denoising {
+    name: "prefix",
+    about: "the end of a text from its beginning, which sees itself whole (prefix LM)",
+    is_causal: true,
+    needs: None,
+};
 
 #[cfg(test)]
 mod tests {
     use super::super::NO_TARGET;
     use super::super::denoise::tests::one;
-    use super::*;
+    use crate::config::ObjectiveConfig;
 
     fn config(share: f64) -> ObjectiveConfig {
         ObjectiveConfig { name: "prefix".to_owned(), predicted_share: share, ..ObjectiveConfig::default() }

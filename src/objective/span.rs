@@ -3,58 +3,20 @@
 //! `mask_share` of the tokens are hidden in spans of `mean_span` tokens on average. A sentinel takes a span's place; what
 //! is predicted is each sentinel with its span, then one sentinel more. Counts are those of `config::denoiser`.
 
-use super::{Batch, Objective, denoise};
-use crate::config::{Architecture, ObjectiveConfig};
-use crate::data::Vocabulary;
-use crate::rng::Rng;
+use super::denoise::Denoising;
 
-pub(super) struct Span;
-
-impl Objective for Span {
-    fn name(&self) -> &'static str {
-        "span"
-    }
-
-    fn about(&self) -> &'static str {
-        "hidden spans of a text from what is left of it (T5)"
-    }
-
-    fn architecture(&self) -> Architecture {
-        Architecture::Decoder
-    }
-
-    fn sequence_length(&self, context: usize) -> usize {
-        context + 1
-    }
-
-    fn is_causal(&self) -> bool {
-        false
-    }
-
-    fn check(&self, vocabulary: &Vocabulary) -> Result<(), String> {
-        if vocabulary.added.is_empty() {
-            return Err("`span` needs a vocabulary with sentinels".to_owned());
-        }
-        Ok(())
-    }
-
-    fn example(
-        &self,
-        sequence: &[u32],
-        vocabulary: &Vocabulary,
-        config: &ObjectiveConfig,
-        rng: &mut Rng,
-        batch: &mut Batch,
-    ) {
-        denoise::example(sequence, vocabulary, config, rng, batch);
-    }
-}
+pub(super) static SPAN: Denoising = Denoising {
+    name: "span",
+    about: "hidden spans of a text from what is left of it (T5)",
+    is_causal: false,
+    needs: Some("sentinels"),
+};
 
 #[cfg(test)]
 mod tests {
-    use super::super::NO_TARGET;
+    use super::super::{Batch, NO_TARGET};
     use super::super::denoise::tests::one;
-    use super::*;
+    use crate::config::ObjectiveConfig;
 
     fn config() -> ObjectiveConfig {
         ObjectiveConfig { name: "span".to_owned(), ..ObjectiveConfig::default() }

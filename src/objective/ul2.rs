@@ -3,58 +3,20 @@
 //! Each sequence draws one of seven denoisers by the weights of `mixture`: two regular ones (R), the sequential one (S:
 //! the end from the beginning) and four extreme ones (X). Its mode's token stands in front. Spans are drawn as T5 does.
 
-use super::{Batch, Objective, denoise};
-use crate::config::{Architecture, ObjectiveConfig};
-use crate::data::Vocabulary;
-use crate::rng::Rng;
+use super::denoise::Denoising;
 
-pub(super) struct Ul2;
-
-impl Objective for Ul2 {
-    fn name(&self) -> &'static str {
-        "ul2"
-    }
-
-    fn about(&self) -> &'static str {
-        "short spans, long spans and ends in turn, told by a token [R], [X] or [S] (UL2)"
-    }
-
-    fn architecture(&self) -> Architecture {
-        Architecture::Decoder
-    }
-
-    fn sequence_length(&self, context: usize) -> usize {
-        context + 1
-    }
-
-    fn is_causal(&self) -> bool {
-        false
-    }
-
-    fn check(&self, vocabulary: &Vocabulary) -> Result<(), String> {
-        if vocabulary.added.is_empty() {
-            return Err("`ul2` needs a vocabulary with sentinels and modes".to_owned());
-        }
-        Ok(())
-    }
-
-    fn example(
-        &self,
-        sequence: &[u32],
-        vocabulary: &Vocabulary,
-        config: &ObjectiveConfig,
-        rng: &mut Rng,
-        batch: &mut Batch,
-    ) {
-        denoise::example(sequence, vocabulary, config, rng, batch);
-    }
-}
+pub(super) static UL2: Denoising = Denoising {
+    name: "ul2",
+    about: "short spans, long spans and ends in turn, told by a token [R], [X] or [S] (UL2)",
+    is_causal: false,
+    needs: Some("sentinels and modes"),
+};
 
 #[cfg(test)]
 mod tests {
     use super::super::NO_TARGET;
     use super::super::denoise::tests::{one, vocabulary};
-    use super::*;
+    use crate::config::ObjectiveConfig;
 
     fn config() -> ObjectiveConfig {
         ObjectiveConfig { name: "ul2".to_owned(), ..ObjectiveConfig::default() }
