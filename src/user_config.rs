@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::app::keymap::Keymap;
 use crate::config::load::{ConfigError, one_line};
+use crate::view::theme::{self, Depth, THEMES};
 
 /// The environment variable that names the file.
 const VARIABLE: &str = "RAPTR_CONFIG";
@@ -29,6 +30,13 @@ pub struct UserConfig {
 impl Default for UserConfig {
     fn default() -> Self {
         Self { keymap: Keymap::default(), mouse: true, theme: None }
+    }
+}
+
+impl UserConfig {
+    /// Name of the theme.
+    pub fn theme(&self) -> &str {
+        self.theme.as_deref().unwrap_or(THEMES[0].0)
     }
 }
 
@@ -93,6 +101,9 @@ fn parse(file: &Path, text: &str) -> Result<UserConfig> {
         })
         .collect();
     let keymap = Keymap::new(&changes).map_err(wrong)?;
+    if let Some(Err(problem)) = written.theme.as_ref().map(|name| theme::find(name, Depth::True)) {
+        return Err(wrong(vec![format!("`theme`: {problem}")]).into());
+    }
     Ok(UserConfig { keymap, mouse: written.mouse.unwrap_or(true), theme: written.theme })
 }
 
@@ -123,6 +134,7 @@ mod tests {
             ("[keys]\npause = \"c\"", ["`keys.pause`", "of `save` already"]),
             ("[keys]\npause = 3", ["line 2", "a key as a string, or a list of them"]),
             ("mous = false", ["mous", "unknown field"]),
+            ("theme = \"pink\"", ["`theme`: unknown theme `pink`", "mono"]),
             ("mouse = 3", ["line 1", "mouse"]),
             ("[keys", ["line 1", "]"]),
         ] {

@@ -30,7 +30,7 @@ const SCREEN: &[(&str, &[&str])] = &[
     ("app", &["event", "experiment_event", "layer_path", "measurement", "note", "schedule", "step_time"]),
     ("player", &["app", "event"]),
     ("view", &["app", "event", "experiment_event", "layer_path", "measurement", "schedule", "step_time"]),
-    ("user_config", &["app", "config"]),
+    ("user_config", &["app", "config", "view"]),
     ("tui", &["app", "view", "player", "event", "experiment_event", "user_config"]),
 ];
 

@@ -25,18 +25,17 @@ pub enum Entry {
 }
 
 /// Lines of a page.
-const PAGE: u16 = 10;
+const PAGE: i32 = 10;
 
 impl Help {
     /// What a key makes of it, of so many lines; none: it closes.
     #[must_use]
     pub fn key(mut self, key: Key, lines: usize) -> Option<Self> {
-        let last = u16::try_from(lines).unwrap_or(u16::MAX).saturating_sub(1);
         match key {
-            Key::Down => self.line = (self.line + 1).min(last),
-            Key::Up => self.line = self.line.saturating_sub(1),
-            Key::PageDown => self.line = self.line.saturating_add(PAGE).min(last),
-            Key::PageUp => self.line = self.line.saturating_sub(PAGE),
+            Key::Down => self = self.scrolled(1, lines),
+            Key::Up => self = self.scrolled(-1, lines),
+            Key::PageDown => self = self.scrolled(PAGE, lines),
+            Key::PageUp => self = self.scrolled(-PAGE, lines),
             Key::Esc | Key::Char('?') if self.filter.is_empty() => return None,
             Key::Enter | Key::F(1) => return None,
             Key::Esc => self = Self::default(),
@@ -49,6 +48,14 @@ impl Help {
             }
         }
         Some(self)
+    }
+
+    /// Scrolled down by lines, of so many; not past the end, from where the way back would seem dead.
+    #[must_use]
+    pub fn scrolled(self, by: i32, lines: usize) -> Self {
+        let last = i32::try_from(lines).unwrap_or(i32::MAX).saturating_sub(1).min(i32::from(u16::MAX));
+        let line = (i32::from(self.line) + by).clamp(0, last.max(0));
+        Self { line: u16::try_from(line).unwrap_or(0), ..self }
     }
 
     /// Its lines: what is meant here first.

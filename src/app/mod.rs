@@ -14,6 +14,7 @@ pub mod history;
 pub mod keymap;
 pub mod keys;
 pub mod line;
+pub mod mouse;
 pub mod palette;
 pub mod run;
 pub mod screen;
@@ -42,6 +43,15 @@ pub enum Msg {
     },
     /// Text was pasted.
     Paste(String),
+    /// The mouse did something, at `us` microseconds of the screen's own time.
+    Mouse {
+        /// What lies under it.
+        target: mouse::Target,
+        /// What it did.
+        gesture: mouse::Gesture,
+        /// When.
+        us: u64,
+    },
     /// Where the replay stands.
     Replay(ReplayState),
     /// The trainer thread has ended; nothing more will come.

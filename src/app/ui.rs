@@ -5,7 +5,7 @@
 use super::help::Help;
 use super::history::Smoothing;
 use super::palette::Palette;
-use super::screen::Screen;
+use super::screen::{Pane, Screen};
 use crate::event::{Command, What};
 
 /// What lies over the screen.
@@ -58,6 +58,8 @@ pub struct Ui {
     pub typed: Vec<String>,
     /// Whether the mouse is left to the terminal.
     pub is_mouse_off: bool,
+    /// The pane that was clicked last, and when.
+    pub clicked: Option<(Pane, u64)>,
     /// A measurement that was asked for to be looked at.
     pub asked: Option<What>,
     /// Whether the next series that comes is it.

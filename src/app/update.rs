@@ -40,6 +40,7 @@ impl App {
                 self.leave_if_over()
             }
             Msg::Key { key, us } => self.key(key, us),
+            Msg::Mouse { target, gesture, us } => self.mouse(target, gesture, us),
             Msg::Paste(text) => {
                 self.paste(&text);
                 Vec::new()
@@ -111,7 +112,7 @@ impl App {
     }
 
     /// Does what a row of the table says, asked for by a key or by its name, if it may be done.
-    fn perform(&mut self, binding: &Binding, given: Given, us: u64) -> Vec<Request> {
+    pub(super) fn perform(&mut self, binding: &Binding, given: Given, us: u64) -> Vec<Request> {
         if binding.scope == Scope::Run {
             if self.options.read_only {
                 self.ui.notice = Some("read-only: keys that change the run are off".to_owned());
@@ -125,7 +126,7 @@ impl App {
         self.act(binding.action, given, us)
     }
 
-    fn key_in_palette(&mut self, key: Key, palette: Palette, us: u64) -> Vec<Request> {
+    pub(super) fn key_in_palette(&mut self, key: Key, palette: Palette, us: u64) -> Vec<Request> {
         let line = palette.line.clone();
         match palette.key(key, self) {
             Outcome::Stays(palette) => self.ui.overlay = Overlay::Palette(palette),
@@ -333,7 +334,7 @@ impl App {
         self.ui.scroll = 0;
     }
 
-    fn show(&mut self, screen: Screen) {
+    pub(super) fn show(&mut self, screen: Screen) {
         (self.ui.screen, self.ui.scroll, self.ui.expanded) = (screen, 0, false);
     }
 

@@ -18,8 +18,9 @@ use crate::view::{self, Look};
 /// # Errors
 /// If the theme is unknown or the terminal can't be set up.
 pub fn run(options: Options, events: &Receiver<ExperimentEvent>, commands: &Sender<Command>) -> Result<Outcome> {
-    let window = Window::open(&options.theme)?;
-    window.show(&mut Shell { board: Board::default(), options, events: events.clone(), commands })
+    let window = Window::open(options.user.theme())?;
+    let board = Board { keymap: options.user.keymap.clone(), ..Board::default() };
+    window.show(&mut Shell { board, options, events: events.clone(), commands })
 }
 
 struct Shell<'a> {

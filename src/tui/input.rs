@@ -4,9 +4,10 @@ use std::io;
 
 use anyhow::{Context, Result};
 use crossbeam_channel::Receiver;
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use crate::app::keys::Key;
+use crate::app::mouse::Gesture;
 
 /// Starts to read the terminal. The thread ends with the process, or with the first error, which it sends.
 ///
@@ -63,6 +64,17 @@ pub(super) fn key(event: &KeyEvent) -> Option<Key> {
         KeyCode::PageUp => Key::PageUp,
         KeyCode::PageDown => Key::PageDown,
         KeyCode::F(n) => Key::F(n),
+        _ => return None,
+    })
+}
+
+/// The app's name for what the mouse did; none: nothing that the app answers to.
+pub(super) fn gesture(event: &MouseEvent) -> Option<Gesture> {
+    Some(match event.kind {
+        MouseEventKind::Down(MouseButton::Left) => Gesture::Click,
+        MouseEventKind::Drag(MouseButton::Left) => Gesture::Drag,
+        MouseEventKind::ScrollUp => Gesture::WheelUp,
+        MouseEventKind::ScrollDown => Gesture::WheelDown,
         _ => return None,
     })
 }

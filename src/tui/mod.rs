@@ -13,11 +13,14 @@ use std::time::Duration;
 use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, never};
 use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
 
 use crate::app::keys::Key;
+use crate::app::mouse::Gesture;
 use crate::app::{self, App, Msg, Request};
 use crate::event::{Command, Stamped};
 use crate::player::Player;
+use crate::user_config::UserConfig;
 use crate::view::glyphs::Glyphs;
 use crate::view::theme::{self, Depth, THEMES};
 use crate::view::{self, Look};
@@ -43,8 +46,8 @@ pub enum Source {
 
 /// How the screen looks and what it may do.
 pub struct Options {
-    /// Name of the theme.
-    pub theme: String,
+    /// What the user has set; a theme, at least.
+    pub user: UserConfig,
     /// Nothing on the screen may change the run.
     pub read_only: bool,
     /// Asked now and then: must the screen close (a signal has come)?
@@ -67,13 +70,15 @@ pub enum Outcome {
 /// # Errors
 /// If the theme is unknown or the terminal can't be set up.
 pub fn run(options: Options, source: Source, watch: impl FnMut(&Stamped)) -> Result<Outcome> {
-    let window = Window::open(&options.theme)?;
+    let window = Window::open(options.user.theme())?;
     let (events, commands, player) = match source {
         Source::Live { events, commands } => (events, Some(commands), None),
         Source::Replay { events, speed } => (never(), None, Some(Player::new(events, speed))),
     };
     let app_options = app::Options { read_only: options.read_only || player.is_some(), is_replay: player.is_some() };
-    window.show(&mut Shell { app: App::new(app_options), options, events, commands, player, watch })
+    let mut app = App::new(app_options);
+    (app.keymap, app.ui.is_mouse_off) = (options.user.keymap.clone(), !options.user.mouse);
+    window.show(&mut Shell { app, options, events, commands, player, watch })
 }
 
 /// The look for a theme, `further` places behind the named one.
@@ -138,6 +143,19 @@ impl<W: FnMut(&Stamped)> Show for Shell<W> {
 
     fn key(&mut self, key: Key, us: u64) -> Vec<Request> {
         self.app.update(Msg::Key { key, us })
+    }
+
+    fn paste(&mut self, text: String) -> Vec<Request> {
+        self.app.update(Msg::Paste(text))
+    }
+
+    fn wants_mouse(&self) -> bool {
+        !self.app.ui.is_mouse_off
+    }
+
+    fn mouse(&mut self, gesture: Gesture, at: Position, area: Rect, look: &Look, us: u64) -> Vec<Request> {
+        let target = view::hit(&self.app, look, area, at.x, at.y);
+        self.app.update(Msg::Mouse { target, gesture, us })
     }
 
     fn request(&mut self, request: Request) {

@@ -9,13 +9,14 @@ use std::io::{self, Stdout, Write};
 use std::sync::Once;
 
 use anyhow::{Context, Result};
-use crossterm::event::{DisableFocusChange, EnableFocusChange};
+use crossterm::event::{DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode,
 };
-use crossterm::{cursor, execute, queue};
+use crossterm::{Command, cursor, execute, queue};
 use ratatui::backend::{Backend, ClearType, CrosstermBackend};
+use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
 
 thread_local! {
@@ -42,10 +43,40 @@ fn install_panic_hook() {
     });
 }
 
+/// Asks for clicks, drags and the wheel, or for none of them. Not for every move of the mouse, as crossterm's own command
+/// does: over ssh that is a stream for nothing.
+struct Mouse(bool);
+
+impl Command for Mouse {
+    fn write_ansi(&self, f: &mut impl std::fmt::Write) -> std::fmt::Result {
+        let sign = if self.0 { 'h' } else { 'l' };
+        [1000, 1002, 1006].iter().try_for_each(|mode| write!(f, "\x1b[?{mode}{sign}"))
+    }
+
+    #[cfg(windows)]
+    fn execute_winapi(&self) -> io::Result<()> {
+        use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
+        if self.0 { EnableMouseCapture.execute_winapi() } else { DisableMouseCapture.execute_winapi() }
+    }
+
+    #[cfg(windows)]
+    fn is_ansi_code_supported(&self) -> bool {
+        false
+    }
+}
+
 /// Puts the terminal back as it was found. Does no harm twice.
 fn restore() {
     let mut out = io::stdout();
-    let _ = execute!(out, EndSynchronizedUpdate, DisableFocusChange, LeaveAlternateScreen, cursor::Show);
+    let _ = execute!(
+        out,
+        EndSynchronizedUpdate,
+        Mouse(false),
+        DisableBracketedPaste,
+        DisableFocusChange,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
     let _ = disable_raw_mode();
 }
 
@@ -53,6 +84,8 @@ fn restore() {
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
     is_entered: bool,
+    /// Whether the terminal reports the mouse.
+    has_mouse: bool,
 }
 
 impl Screen {
@@ -63,7 +96,7 @@ impl Screen {
     pub fn enter() -> Result<Self> {
         install_panic_hook();
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).context("reading the terminal's size")?;
-        let mut screen = Self { terminal, is_entered: false };
+        let mut screen = Self { terminal, is_entered: false, has_mouse: false };
         screen.take_over()?;
         Ok(screen)
     }
@@ -71,7 +104,9 @@ impl Screen {
     fn take_over(&mut self) -> Result<()> {
         enable_raw_mode().context("switching the terminal to raw mode")?;
         self.is_entered = true;
-        execute!(io::stdout(), EnterAlternateScreen, EnableFocusChange, cursor::Hide).context("entering the screen")
+        let mouse = Mouse(self.has_mouse);
+        execute!(io::stdout(), EnterAlternateScreen, EnableFocusChange, EnableBracketedPaste, mouse, cursor::Hide)
+            .context("entering the screen")
     }
 
     /// Takes over the terminal again, as after a suspension.
@@ -81,6 +116,22 @@ impl Screen {
     pub fn enter_again(&mut self) -> Result<()> {
         self.take_over()?;
         self.forget()
+    }
+
+    /// Asks the terminal for the mouse, or leaves it to it.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn set_mouse(&mut self, wanted: bool) -> Result<()> {
+        if std::mem::replace(&mut self.has_mouse, wanted) != wanted {
+            execute!(io::stdout(), Mouse(wanted)).context("asking for the mouse")?;
+        }
+        Ok(())
+    }
+
+    /// The cells that are drawn.
+    pub fn area(&mut self) -> Rect {
+        self.terminal.get_frame().area()
     }
 
     /// Forgets what was drawn, so that the next frame draws everything.

@@ -9,11 +9,13 @@ use anyhow::Result;
 use crossbeam_channel::{Receiver, select};
 use crossterm::event::Event as Input;
 use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
 
 use super::terminal::Screen;
 use super::{Outcome, input, look};
 use crate::app::Request;
 use crate::app::keys::Key;
+use crate::app::mouse::Gesture;
 use crate::view::Look;
 
 /// The least time between two frames.
@@ -41,6 +43,23 @@ pub(super) trait Show {
 
     /// Takes in a key, pressed at `us` microseconds of the window's own time.
     fn key(&mut self, key: Key, us: u64) -> Vec<Request>;
+
+    /// Takes in pasted text.
+    fn paste(&mut self, text: String) -> Vec<Request> {
+        let _ = text;
+        Vec::new()
+    }
+
+    /// Whether it listens to the mouse.
+    fn wants_mouse(&self) -> bool {
+        false
+    }
+
+    /// Takes in what the mouse did at a cell of an area, `us` microseconds of the window's own time.
+    fn mouse(&mut self, gesture: Gesture, at: Position, area: Rect, look: &Look, us: u64) -> Vec<Request> {
+        let _ = (gesture, at, area, look, us);
+        Vec::new()
+    }
 
     /// Does what only it can do: whatever a window itself doesn't know how to.
     fn request(&mut self, request: Request);
@@ -105,7 +124,7 @@ impl Window {
 
     fn live(&mut self, show: &mut impl Show) -> Result<Outcome> {
         let keys = input::spawn()?;
-        if self.draw(show).is_err() {
+        if self.screen.set_mouse(show.wants_mouse()).is_err() || self.draw(show).is_err() {
             return Ok(Outcome::TerminalLost);
         }
         loop {
@@ -175,8 +194,7 @@ impl Window {
         match input {
             Input::Key(event) => {
                 let key = input::key(event)?;
-                let us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                let requests = show.key(key, us);
+                let requests = show.key(key, self.us());
                 self.serve(requests, show)
             }
             Input::FocusLost => {
@@ -192,8 +210,22 @@ impl Window {
                 // The terminal has cut or moved what was drawn, even if it has its old size again by the next frame.
                 self.screen.forget().is_err().then_some(Outcome::TerminalLost)
             }
-            Input::Mouse(_) | Input::Paste(_) => None,
+            Input::Mouse(event) => {
+                let gesture = input::gesture(event)?;
+                let (at, area) = (Position { x: event.column, y: event.row }, self.screen.area());
+                let requests = show.mouse(gesture, at, area, &self.look, self.us());
+                self.serve(requests, show)
+            }
+            Input::Paste(text) => {
+                let requests = show.paste(text.clone());
+                self.serve(requests, show)
+            }
         }
+    }
+
+    /// The window's own time in microseconds.
+    fn us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Does what is wanted. Returns why to leave.
@@ -227,7 +259,7 @@ impl Window {
         {
             self.look = look;
         }
-        None
+        self.screen.set_mouse(show.wants_mouse()).is_err().then_some(Outcome::TerminalLost)
     }
 
     fn draw(&mut self, show: &impl Show) -> Result<()> {

@@ -8,10 +8,9 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::train::{absolute_paths, data_sets, log_to};
-use super::{Exit, has_terminal, theme_of};
+use super::{Exit, has_terminal, user_of};
 use crate::app::experiment::Board;
 use crate::cli::Train;
-use crate::config::load::ConfigError;
 use crate::event::Command;
 use crate::experiment::definition::{self, Experiment};
 use crate::experiment::dir::ExperimentDir;
@@ -44,10 +43,7 @@ pub struct Asked<'a> {
 /// # Errors
 /// For an experiment that can't be used or a run that failed (a diverged one is a result, not a failure).
 pub fn experiment(args: &Train, asked: &Asked<'_>) -> Result<Exit> {
-    let theme = theme_of(args);
-    if let Err(problem) = view::theme::find(&theme, view::theme::Depth::True) {
-        return Err(ConfigError { origin: "--theme".to_owned(), problems: vec![problem] }.into());
-    }
+    let user = user_of(args, !asked.headless && has_terminal())?;
     let mut sets = asked.sets.to_vec();
     sets.extend(data_sets(asked.data.as_deref()));
     let (name, text) = definition::source(asked.name)?;
@@ -69,7 +65,7 @@ pub fn experiment(args: &Train, asked: &Asked<'_>) -> Result<Exit> {
     } else {
         let closed = signal.clone();
         let options =
-            tui::Options { theme, read_only: false, must_close: Box::new(move || closed.exit_code().is_some()) };
+            tui::Options { user, read_only: false, must_close: Box::new(move || closed.exit_code().is_some()) };
         let shown = tui::experiment::run(options, &live.events, &live.commands);
         // The screen is gone, the work must not be: the run that is being trained is saved.
         let _ = live.commands.send(Command::Stop);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Exit, has_terminal, recording_file, theme_of};
+use super::{Exit, has_terminal, recording_file, user_of};
 use crate::app::actions::Mode;
 use crate::app::keymap::Keymap;
 use crate::cli::{Cli, Format, Listed, Train};
@@ -33,7 +33,7 @@ pub fn replay(args: &Train, name: &str, speed: f64) -> Result<Exit> {
     let signal = signals::forward(commands)?;
     let closed = signal.clone();
     let options = tui::Options {
-        theme: theme_of(args),
+        user: user_of(args, true)?,
         read_only: true,
         must_close: Box::new(move || closed.exit_code().is_some()),
     };

@@ -26,7 +26,8 @@ use crate::data::DataError;
 use crate::event::{Cause, Ending, Event};
 use crate::recording::{self, Unreadable};
 use crate::run_dir;
-use crate::view::theme::THEMES;
+use crate::user_config::{self, UserConfig};
+use crate::view::theme::{self, Depth};
 
 /// How a verb ends.
 #[derive(Debug, Default)]
@@ -72,9 +73,18 @@ fn code_of(last: Option<&Event>, signal: Option<u8>) -> u8 {
     }
 }
 
-/// The theme that was asked for, or the first.
-fn theme_of(args: &Train) -> String {
-    args.theme.clone().unwrap_or_else(|| THEMES[0].0.to_owned())
+/// What the user has set, if there will be a screen, and the theme that was asked for.
+///
+/// To be called before anything is begun: what is wrong with either is a slip of the keyboard.
+fn user_of(args: &Train, has_screen: bool) -> Result<UserConfig> {
+    let mut user = if has_screen { user_config::load()? } else { UserConfig::default() };
+    if let Some(theme) = &args.theme {
+        if let Err(problem) = theme::find(theme, Depth::True) {
+            return Err(ConfigError { origin: "--theme".to_owned(), problems: vec![problem] }.into());
+        }
+        user.theme = Some(theme.clone());
+    }
+    Ok(user)
 }
 
 /// Whether there is a terminal that a screen can be drawn on.

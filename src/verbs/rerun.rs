@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{Exit, has_terminal, recording_file, theme_of};
+use super::{Exit, has_terminal, recording_file, user_of};
 use crate::cli::Train;
 use crate::config::load::parse;
 use crate::event::{Event, Stamped};
@@ -42,7 +42,7 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
     } else {
         let closed = signal.clone();
         let options = tui::Options {
-            theme: theme_of(args),
+            user: user_of(args, true)?,
             read_only: true,
             must_close: Box::new(move || closed.exit_code().is_some()),
         };

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{Exit, code_of, has_terminal, theme_of};
+use super::{Exit, code_of, has_terminal, user_of};
 use crate::cli::Train;
 use crate::config::load::{ConfigError, load, parse};
 use crate::config::{RunConfig, Source as DataSource};
@@ -16,7 +16,8 @@ use crate::session::{self, Job, Scripted, Session};
 use crate::signals::{self, StopSignal};
 use crate::tui::terminal::mark_survivable_thread;
 use crate::tui::{self, Outcome, Source};
-use crate::{headless, objective, view};
+use crate::user_config::UserConfig;
+use crate::{headless, objective};
 
 /// The shipped config that is trained when none is named.
 const DEFAULT_CONFIG: &str = "quickstart";
@@ -26,11 +27,8 @@ const DEFAULT_CONFIG: &str = "quickstart";
 /// # Errors
 /// For a config, run, or command file that can't be used. What goes wrong later is told by the run's last event.
 pub fn train(args: &Train) -> Result<Exit> {
-    let theme = theme_of(args);
-    // Before anything is begun: a theme that isn't known is a slip of the keyboard.
-    if let Err(problem) = view::theme::find(&theme, view::theme::Depth::True) {
-        return Err(ConfigError { origin: "--theme".to_owned(), problems: vec![problem] }.into());
-    }
+    let is_headless = args.headless || !has_terminal();
+    let user = user_of(args, !is_headless)?;
     let script = args.commands.as_deref().map_or(Ok(Vec::new()), read_script)?;
     let (job, config) = match &args.resume {
         Some(name) => resume(args, name)?,
@@ -39,7 +37,6 @@ pub fn train(args: &Train) -> Result<Exit> {
     let (Job::New(run) | Job::Resume(run)) = &job else { anyhow::bail!("a rerun is not trained here") };
     let (name, dir) = (run.name(), run.path().to_owned());
     log_to(&run.log_file())?;
-    let is_headless = args.headless || !has_terminal();
     let session = session::spawn(session::Options {
         job,
         config,
@@ -54,7 +51,7 @@ pub fn train(args: &Train) -> Result<Exit> {
         last = headless::run(&session.events, &session.commands, options, |_| {});
         session.join();
     } else {
-        let outcome = show(args, &theme, &session, &signal, &mut last);
+        let outcome = show(args, user, &session, &signal, &mut last);
         if !matches!(outcome, Ok(Outcome::Left)) && !is_end(last.as_ref()) {
             // The screen is gone, the work must not be.
             let _ = session.commands.send(Command::Stop);
@@ -88,17 +85,14 @@ fn is_end(event: Option<&Event>) -> bool {
 /// Shows the run until the person leaves; `last` is the last event that was seen.
 fn show(
     args: &Train,
-    theme: &str,
+    user: UserConfig,
     session: &Session,
     signal: &StopSignal,
     last: &mut Option<Event>,
 ) -> Result<Outcome> {
     let signal = signal.clone();
-    let options = tui::Options {
-        theme: theme.to_owned(),
-        read_only: args.read_only,
-        must_close: Box::new(move || signal.exit_code().is_some()),
-    };
+    let options =
+        tui::Options { user, read_only: args.read_only, must_close: Box::new(move || signal.exit_code().is_some()) };
     let source = Source::Live { events: session.events.clone(), commands: session.commands.clone() };
     tui::run(options, source, |stamped: &Stamped| {
         if !matches!(stamped.event, Event::Progress { .. }) {

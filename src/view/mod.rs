@@ -16,6 +16,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Borders, Clear, Paragraph, Widget};
 
+use crate::app::mouse::Target;
 use crate::app::{App, Overlay, Pane};
 use glyphs::Glyphs;
 use theme::Theme;
@@ -69,6 +70,38 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
     }
 }
 
+/// What lies under the mouse, on a screen of that size: the same places that are drawn in.
+pub fn hit(app: &App, look: &Look, area: Rect, x: u16, y: u16) -> Target {
+    if area.width < LEAST.0 || area.height < LEAST.1 || !area.contains((x, y).into()) {
+        return Target::Nothing;
+    }
+    match &app.ui.overlay {
+        Overlay::None => {}
+        Overlay::Palette(palette) => return panel::palette::at(app, palette, area, x, y),
+        Overlay::Help(help) => return panel::help::at(&app.help_entries(help), area, x, y),
+        _ => return Target::Overlay,
+    }
+    let parts = screen::Parts::of(area);
+    if parts.tabs.contains((x, y).into()) {
+        let tab = panel::tabs::places(parts.tabs).find(|(_, from, columns)| (*from..from + columns).contains(&x));
+        return tab.map_or(Target::Nothing, |(screen, ..)| Target::Tab(screen));
+    }
+    if parts.stages.contains((x, y).into()) {
+        return panel::stages::step_at(app, parts.stages, x).map_or(Target::Nothing, Target::Ribbon);
+    }
+    if parts.footer.contains((x, y).into()) {
+        return panel::footer::at(app, look, parts.footer, x).map_or(Target::Nothing, Target::Footer);
+    }
+    let pane = screen::panes(app, parts.body).into_iter().find(|(_, place)| place.contains((x, y).into()));
+    let share = |at: u16, from: u16, cells: u16| {
+        // Within the frame, from the middle of the first cell to that of the last.
+        (f64::from(at) - f64::from(from) - 1.0).max(0.0) / f64::from(cells.saturating_sub(3).max(1))
+    };
+    pane.map_or(Target::Nothing, |(pane, place)| {
+        Target::Pane(pane, [share(x, place.x, place.width).min(1.0), share(y, place.y, place.height).min(1.0)])
+    })
+}
+
 fn too_small(app: &App, look: &Look, area: Rect, buf: &mut ratatui::buffer::Buffer) {
     let loss = app.run.last.map_or(String::new(), |(loss, ..)| format!(" loss {loss:.3}"));
     let lines = vec![
@@ -107,10 +140,15 @@ fn frame_of(look: &Look, title: String, has_focus: bool) -> Block<'static> {
     Block::new().borders(Borders::ALL).border_type(kind).border_style(Style::new().fg(border)).title(title)
 }
 
+/// The middle of an area, so large or as large as it is.
+fn overlay_place(width: u16, height: u16, area: Rect) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+}
+
 /// A box in the middle for what lies over the screen, cleared.
 fn overlay(look: &Look, title: &str, width: u16, height: u16, area: Rect, buf: &mut ratatui::buffer::Buffer) -> Rect {
-    let (width, height) = (width.min(area.width), height.min(area.height));
-    let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
+    let place = overlay_place(width, height, area);
     Clear.render(place, buf);
     buf.set_style(place, look.theme.base());
     let block = frame_of(look, title.to_owned(), true);

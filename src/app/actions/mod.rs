@@ -199,16 +199,21 @@ pub struct Binding {
 }
 
 impl Binding {
-    #[allow(dead_code)] // TODO-remove
-    const fn on(self, on: On) -> Self {
+    /// The same, meant only there.
+    #[must_use]
+    pub const fn on(self, on: On) -> Self {
         Self { on, ..self }
     }
 
-    const fn takes(self, takes: Kind) -> Self {
+    /// The same, which takes that.
+    #[must_use]
+    pub const fn takes(self, takes: Kind) -> Self {
         Self { takes, ..self }
     }
 
-    const fn needs(self, takes: Kind) -> Self {
+    /// The same, which needs that.
+    #[must_use]
+    pub const fn needs(self, takes: Kind) -> Self {
         Self { takes, is_needed: true, ..self }
     }
 }

@@ -7,7 +7,7 @@ use ratatui::text::Span;
 
 use super::Look;
 use crate::app::App;
-use crate::app::actions::{Action, On, Scope};
+use crate::app::actions::{Action, Binding, On, Scope};
 use crate::app::keymap::Row;
 use crate::view::plain;
 
@@ -17,27 +17,10 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
         buf.set_stringn(area.x + 1, area.y, plain(look, notice), usize::from(area.width.saturating_sub(1)), style);
         return;
     }
-    let (is_over, is_paused) = (app.is_over(), app.run.is_paused);
-    let rows = app.keymap.here(app.place()).filter(|row| {
-        let is_off = row.binding.scope == Scope::Run && (app.options.read_only || is_over);
-        !is_off && (row.binding.action != Action::Step || is_paused)
-    });
-    keys(rows, is_paused && !app.options.is_replay, look, area, buf);
+    put(&items(app, look, area), look, area, buf);
 }
 
-/// A key and its word.
-struct Item {
-    key: String,
-    label: &'static str,
-}
-
-impl Item {
-    fn width(&self) -> usize {
-        Span::raw(&self.key).width() + self.label.len() + 3
-    }
-}
-
-/// Draws the keys that have a label: what is meant just here first, the ways to more and out last; those always fit.
+/// Draws the keys of an experiment's screen.
 pub(in crate::view) fn keys(
     rows: impl Iterator<Item = Row>,
     is_paused: bool,
@@ -45,6 +28,43 @@ pub(in crate::view) fn keys(
     area: Rect,
     buf: &mut Buffer,
 ) {
+    put(&placed(rows, is_paused, look, area), look, area, buf);
+}
+
+/// What a click on a column does.
+pub(in crate::view) fn at(app: &App, look: &Look, area: Rect, x: u16) -> Option<&'static Binding> {
+    let items = if app.ui.notice.is_some() { Vec::new() } else { items(app, look, area) };
+    items.into_iter().find(|item| (item.x..item.x + item.width() - 2).contains(&x)).and_then(|item| item.binding)
+}
+
+/// The run's keys that matter now.
+fn items(app: &App, look: &Look, area: Rect) -> Vec<Item> {
+    let (is_over, is_paused) = (app.is_over(), app.run.is_paused);
+    let rows = app.keymap.here(app.place()).filter(|row| {
+        let is_off = row.binding.scope == Scope::Run && (app.options.read_only || is_over);
+        !is_off && (row.binding.action != Action::Step || is_paused)
+    });
+    placed(rows, is_paused && !app.options.is_replay, look, area)
+}
+
+/// A key and its word, at its place.
+struct Item {
+    x: u16,
+    key: String,
+    label: &'static str,
+    /// None: a mark that some are left out.
+    binding: Option<&'static Binding>,
+}
+
+impl Item {
+    /// Columns, with the two behind it.
+    fn width(&self) -> u16 {
+        (Span::raw(&self.key).width() + self.label.len()) as u16 + 3
+    }
+}
+
+/// Those that have a label: what is meant just here first, the ways to more and out last; those always have a place.
+fn placed(rows: impl Iterator<Item = Row>, is_paused: bool, look: &Look, area: Rect) -> Vec<Item> {
     let (mut here, mut others, mut last) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows.filter(|row| !row.binding.label.is_empty()) {
         let Some(key) = row.keys.first() else { continue };
@@ -54,37 +74,41 @@ pub(in crate::view) fn keys(
             _ if row.binding.on != On::Everywhere => &mut here,
             _ => &mut others,
         };
-        group.push(Item { key: plain(look, &key.name()), label });
+        group.push(Item { x: 0, key: plain(look, &key.name()), label, binding: Some(row.binding) });
     }
-    let reserved: usize = last.iter().map(Item::width).sum();
-    let (mut x, mut free) = (area.x + 1, usize::from(area.width.saturating_sub(1)).saturating_sub(reserved));
-    let mut is_cut = false;
+    let reserved: u16 = last.iter().map(Item::width).sum();
+    let mut free = area.width.saturating_sub(1).saturating_sub(reserved);
+    let all = here.len() + others.len();
     let mut shown = Vec::new();
     for item in here.into_iter().chain(others) {
-        // No later, shorter one steps into its place: what matters less never stands where what matters more does not.
-        is_cut |= item.width() > free;
-        if !is_cut {
-            free -= item.width();
-            shown.push(item);
+        if item.width() > free {
+            // No later, shorter one steps into its place: what matters less never stands where what matters more does not.
+            break;
         }
+        free -= item.width();
+        shown.push(item);
     }
+    if shown.len() < all && free >= 5 {
+        shown.push(Item { x: 0, key: plain(look, "…"), label: "", binding: None });
+    }
+    shown.extend(last);
+    let mut x = area.x + 1;
+    for item in &mut shown {
+        item.x = x;
+        x += item.width();
+    }
+    shown
+}
+
+fn put(items: &[Item], look: &Look, area: Rect, buf: &mut Buffer) {
     let theme = &look.theme;
-    let mut put = |x: u16, text: &str, style: Style| -> u16 {
-        if x >= area.right() {
-            return x;
+    for item in items {
+        let mut x = item.x;
+        let key = Style::new().fg(theme.accent).add_modifier(Modifier::BOLD);
+        for (text, style) in [(item.key.as_str(), key), (item.label, Style::new().fg(theme.dim))] {
+            if x < area.right() {
+                x = buf.set_stringn(x, area.y, text, usize::from(area.right() - x), style).0 + 1;
+            }
         }
-        buf.set_stringn(x, area.y, text, usize::from(area.right() - x), style).0
-    };
-    let key_style = Style::new().fg(theme.accent).add_modifier(Modifier::BOLD);
-    for item in &shown {
-        x = put(x, &item.key, key_style);
-        x = put(x + 1, item.label, Style::new().fg(theme.dim)) + 2;
-    }
-    if is_cut && free >= 3 {
-        x = put(x, &plain(look, "…"), Style::new().fg(theme.dim)) + 2;
-    }
-    for item in &last {
-        x = put(x, &item.key, key_style);
-        x = put(x + 1, item.label, Style::new().fg(theme.dim)) + 2;
     }
 }

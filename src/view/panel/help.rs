@@ -6,19 +6,32 @@ use ratatui::style::{Modifier, Style};
 
 use super::Look;
 use crate::app::help::{Entry, Help};
-use crate::view::{overlay, plain, typing};
+use crate::app::mouse::Target;
+use crate::view::{overlay, overlay_place, plain, typing};
 
 /// Columns of the keys, and of the name behind the sentence.
 const KEYS: u16 = 13;
 const NAME: u16 = 17;
 
+/// Its columns: the names stand there where there is room.
+fn width(area: Rect) -> u16 {
+    if area.width >= 104 { 102 } else { 84 }
+}
+
+fn height(entries: &[Entry]) -> u16 {
+    u16::try_from(entries.len()).unwrap_or(u16::MAX).saturating_add(4)
+}
+
+/// Whether the mouse is in it.
+pub(in crate::view) fn at(entries: &[Entry], area: Rect, x: u16, y: u16) -> Target {
+    let is_in = overlay_place(width(area), height(entries), area).contains((x, y).into());
+    if is_in { Target::Overlay } else { Target::Nothing }
+}
+
 pub(in crate::view) fn draw(help: &Help, entries: &[Entry], look: &Look, area: Rect, buf: &mut Buffer) {
     let theme = &look.theme;
-    let height = u16::try_from(entries.len()).unwrap_or(u16::MAX).saturating_add(4);
     let title = "Keys   type to search, ↑ ↓ PgUp PgDn scroll, Esc closes";
-    // The names are what `:` and the user's config call them; they stand where there is room.
-    let width = if area.width >= 104 { 102 } else { 84 };
-    let inner = overlay(look, title, width, height, area, buf);
+    let inner = overlay(look, title, width(area), height(entries), area, buf);
     if inner.height < 3 {
         return;
     }
@@ -49,7 +62,8 @@ pub(in crate::view) fn draw(help: &Help, entries: &[Entry], look: &Look, area: R
                 let style = Style::new().fg(theme.accent).add_modifier(Modifier::BOLD);
                 put(list.x + 1, KEYS - 1, &keys, style);
                 put(list.x + 1 + KEYS, list.width, row.binding.help, Style::new().fg(theme.text));
-                if width > 84 {
+                if inner.width > 84 {
+                    // What `:` and the user's config call it.
                     put(list.right().saturating_sub(NAME), NAME, row.binding.name, Style::new().fg(theme.dim));
                 }
             }

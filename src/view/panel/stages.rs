@@ -7,6 +7,14 @@ use ratatui::style::{Modifier, Style};
 use super::Look;
 use crate::app::App;
 
+/// The step that a column stands for; none: it is beside the bar.
+pub(in crate::view) fn step_at(app: &App, area: Rect, x: u16) -> Option<u64> {
+    let total = app.run.schedule.as_ref()?.total_steps();
+    let width = u64::from(area.width.saturating_sub(2));
+    let column = u64::from(x.checked_sub(area.x + 1)?);
+    (column < width).then(|| column * total / width)
+}
+
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some(schedule) = &app.run.schedule else {
         return;

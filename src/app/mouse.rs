@@ -1,0 +1,135 @@
+//! What the mouse does: the view says what lies under it, here is what comes of that.
+
+use super::actions::{Binding, Mode};
+use super::argument::Given;
+use super::palette::Palette;
+use super::{App, Overlay, Pane, Request, Screen, Seek};
+
+/// A second click on a pane within this time, microseconds, expands it.
+const TWICE_US: u64 = 400_000;
+/// Lines that the wheel scrolls by.
+const WHEEL: usize = 3;
+
+/// Something that the mouse did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gesture {
+    /// The left button went down.
+    Click,
+    /// The mouse moved with the left button held down.
+    Drag,
+    /// The wheel was turned away from the hand.
+    WheelUp,
+    /// The wheel was turned towards the hand.
+    WheelDown,
+}
+
+/// What lies under the mouse.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// A screen's name.
+    Tab(Screen),
+    /// A pane, and how far along its inner width and height, as shares.
+    Pane(Pane, [f64; 2]),
+    /// The stage ribbon: the step there.
+    Ribbon(u64),
+    /// A key in the footer.
+    Footer(&'static Binding),
+    /// A suggestion of the palette.
+    Suggestion(usize),
+    /// Some other part of what lies over the screen.
+    Overlay,
+    /// Nothing that answers.
+    Nothing,
+}
+
+impl App {
+    /// Takes in what the mouse did; `us` is the screen's own time.
+    pub(super) fn mouse(&mut self, target: Target, gesture: Gesture, us: u64) -> Vec<Request> {
+        match (target, gesture) {
+            (Target::Suggestion(at), Gesture::Click) => {
+                if let Overlay::Palette(palette) = std::mem::take(&mut self.ui.overlay) {
+                    return self.key_in_palette(super::keys::Key::Enter, Palette { chosen: at, ..palette }, us);
+                }
+            }
+            (Target::Overlay | Target::Suggestion(_), Gesture::WheelUp | Gesture::WheelDown) => {
+                self.wheel_in_overlay(gesture)
+            }
+            (Target::Overlay | Target::Suggestion(_), _) => {}
+            // Beside what can be left without an answer a click leaves it.
+            (_, Gesture::Click) if matches!(self.ui.overlay, Overlay::Help(_) | Overlay::Palette(_)) => {
+                self.ui.overlay = Overlay::None;
+            }
+            _ if self.ui.overlay != Overlay::None => {}
+            (Target::Tab(screen), Gesture::Click) => self.show(screen),
+            (Target::Footer(binding), Gesture::Click) => {
+                self.ui.notice = None;
+                return self.perform(binding, Given::Nothing, us);
+            }
+            (Target::Ribbon(step), Gesture::Click | Gesture::Drag) => return self.at_ribbon(step, gesture),
+            (Target::Pane(pane, at), gesture) => self.in_pane(pane, at, gesture, us),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// The ribbon moves a replay; in a run it chooses the stage that is changed.
+    fn at_ribbon(&mut self, step: u64, gesture: Gesture) -> Vec<Request> {
+        if self.mode() == Mode::Replay {
+            return vec![Request::Replay(Seek::Step(step))];
+        }
+        let Some(schedule) = self.run.schedule.as_ref().filter(|_| gesture == Gesture::Click) else {
+            return Vec::new();
+        };
+        let stage =
+            (0..schedule.stages.len()).rev().find(|&s| schedule.stages[s].steps > 0 && schedule.start(s) <= step);
+        self.ui.selected_stage = stage.filter(|s| *s > self.run.stage.index);
+        Vec::new()
+    }
+
+    fn in_pane(&mut self, pane: Pane, _at: [f64; 2], gesture: Gesture, us: u64) {
+        if matches!(gesture, Gesture::Drag) {
+            return;
+        }
+        let panes = self.ui.screen.panes();
+        if self.pane() != pane
+            && let Some(place) = panes.iter().position(|p| *p == pane)
+        {
+            self.ui.focus[self.ui.screen.index()] = place;
+            self.ui.scroll = 0;
+        }
+        match gesture {
+            Gesture::WheelUp => self.ui.scroll = (self.ui.scroll + WHEEL).min(self.scroll_limit()),
+            Gesture::WheelDown => self.ui.scroll = self.ui.scroll.saturating_sub(WHEEL),
+            Gesture::Click => {
+                let before = self.ui.clicked.replace((pane, us));
+                if before.is_some_and(|(p, then)| p == pane && us.saturating_sub(then) <= TWICE_US) {
+                    self.ui.expanded = !self.ui.expanded;
+                    self.ui.clicked = None;
+                }
+            }
+            Gesture::Drag => {}
+        }
+    }
+
+    fn wheel_in_overlay(&mut self, gesture: Gesture) {
+        let is_up = gesture == Gesture::WheelUp;
+        match std::mem::take(&mut self.ui.overlay) {
+            Overlay::Help(help) => {
+                let lines = self.help_entries(&help).len();
+                self.ui.overlay =
+                    Overlay::Help(help.scrolled(if is_up { -(WHEEL as i32) } else { WHEEL as i32 }, lines));
+            }
+            Overlay::Palette(mut palette) => {
+                let last = palette.suggestions(self).len().saturating_sub(1);
+                palette.chosen = palette.chosen.saturating_add_signed(if is_up { -1 } else { 1 }).min(last);
+                self.ui.overlay = Overlay::Palette(palette);
+            }
+            Overlay::Measured { page, line } => {
+                let lines = self.run.measured.get(page).map_or(0, |m| m.labels.len() as u16);
+                let line = if is_up { line.saturating_sub(1) } else { (line + 1).min(lines.saturating_sub(1)) };
+                self.ui.overlay = Overlay::Measured { page, line };
+            }
+            other => self.ui.overlay = other,
+        }
+    }
+}
