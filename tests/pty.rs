@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::{Place, TINY, stderr, stdout};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use raptr_tui::event::{Ending, Event};
+use raptr_tui::event::{Command, Ending, Event};
 
 /// Longest wait for anything; only a failing test takes it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,7 +43,9 @@ impl Screen {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_raptr-tui"));
         command.args(args);
         command.cwd(place.path());
-        command.env_remove("NO_COLOR");
+        for theirs in ["NO_COLOR", "RAPTR_CONFIG", "XDG_CONFIG_HOME"] {
+            command.env_remove(theirs);
+        }
         for (key, value) in [("TERM", "xterm-256color"), ("HOME", place.path().to_str().unwrap())].iter().chain(env) {
             command.env(key, value);
         }
@@ -213,9 +215,7 @@ fn a_finished_run_stays_on_the_screen_and_replays() {
     let mut screen = Screen::open(&place, &["replay", "a", "--speed", "64"], &[], (100, 30));
     screen.see("✓ FINISHED");
     screen.press("g");
-    for _ in 0..10 {
-        screen.press(".");
-    }
+    screen.press(":goto 10\r");
     screen.see("step 10/24");
     screen.press(",");
     screen.see("step 9/24");
@@ -304,6 +304,110 @@ fn a_dumb_terminal_and_a_pipe_get_no_escape_codes() {
     assert!(raw.contains("\"event\":\"started\"") && !raw.contains("\x1b[?1049h"));
     let piped = place.output(&[TINY, "--name", "b"]);
     assert!(piped.status.success() && !piped.stdout.contains(&0x1b) && !piped.stderr.contains(&0x1b));
+}
+
+#[test]
+fn commands_are_typed_with_what_they_take() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (120, 36));
+    screen.see("● RUNNING");
+    screen.press(":");
+    screen.see("Tab completes");
+    screen.press("paus\r");
+    screen.see("‖ PAUSED");
+    screen.press(":path 9\r");
+    screen.see("path lengths lie between");
+    screen.press("\x15path 3\r");
+    screen.see("stage 1: path length 3");
+    // A pasted line is typed, not done, whatever keys its letters are.
+    screen.press(":");
+    screen.press("\x1b[200~note 长 query\x1b[201~");
+    screen.see(":note 长 query");
+    screen.press("\r");
+    screen.see("note: 长 query");
+    screen.press("\x1b[200~q\x1b[201~");
+    screen.see("pasted text is only taken");
+    screen.press("?");
+    screen.see("type to search");
+    screen.press("checkpoint");
+    let shown = screen.wait("one row", |s| s.contains("search: checkpoint") && !s.contains("Suspend the program"));
+    assert!(shown.contains("Write a checkpoint now."), "{shown}");
+    screen.press("\x03");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 0);
+    assert_restored(&raw);
+    let note =
+        |e: &Event| matches!(e, Event::Applied { command: Command::Note { text }, .. } if text.text() == "长 query");
+    assert!(place.events("a").iter().any(note), "the note is in the recording");
+    let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
+    assert!(rerun.status.success() && stdout(&rerun).contains("identical"), "{}", stderr(&rerun));
+}
+
+/// What a terminal sends for the mouse at a cell that shows a text: a press of button 0, or a turn of the wheel (64, 65).
+fn mouse(screen: &Screen, button: u8, text: &str) -> String {
+    let shown = screen.text();
+    let (row, line) = shown.lines().enumerate().find(|(_, line)| line.contains(text)).expect(text);
+    let column = line[..line.find(text).unwrap()].chars().count();
+    format!("\x1b[<{button};{};{}M", column + 2, row + 1)
+}
+
+#[test]
+fn the_mouse_works_until_it_is_switched_off() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (120, 36));
+    screen.see("● RUNNING");
+    screen.press(" ");
+    screen.see("‖ PAUSED");
+    screen.press(&mouse(&screen, 0, "5 Log"));
+    screen.wait("the log alone", |s| !s.contains("Transitions"));
+    screen.press("1");
+    screen.see("Transitions");
+    screen.press(&mouse(&screen, 0, "? help"));
+    screen.see("type to search");
+    screen.press(&mouse(&screen, 65, "type to search"));
+    screen.see("↑ 3 ");
+    screen.press("\x1b");
+    screen.wait("no help", |s| !s.contains("type to search"));
+    screen.press(":mouse\r");
+    screen.see("the mouse is the terminal's");
+    screen.press(":mouse\r");
+    screen.see("the mouse works here");
+    screen.press("\x03");
+    let (_, raw) = screen.end();
+    assert_restored(&raw);
+    let switches: Vec<&str> = raw.matches("\x1b[?1000h").chain(raw.matches("\x1b[?1000l")).collect();
+    assert_eq!(switches.iter().filter(|s| s.ends_with('h')).count(), 2, "on, and on again");
+    assert!(raw.rfind("\x1b[?1000l") > raw.rfind("\x1b[?1000h"), "left switched off");
+}
+
+#[test]
+fn the_user_changes_keys_theme_and_mouse() {
+    let place = Place::new();
+    let file = place.write("my.toml", "mouse = false\n[keys]\npause = [\"x\", \"f5\"]\n");
+    let env: &[(&str, &str)] = &[("RAPTR_CONFIG", &file)];
+    let mut screen = Screen::open(&place, LONG, env, (120, 36));
+    screen.see("● RUNNING");
+    screen.see("x pause");
+    screen.press("x");
+    screen.see("‖ PAUSED");
+    screen.press("\x1b[15~");
+    screen.see("● RUNNING");
+    screen.press("\x03");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 0);
+    assert!(!raw.contains("\x1b[?1000h"), "the mouse is left to the terminal");
+    // Also where XDG says; and what can't be is said before anything is begun.
+    place.write("xdg/raptr-tui/config.toml", "[keys]\npause = \"c\"\n");
+    let xdg = place.path().join("xdg");
+    let args = [TINY, "--name", "b"];
+    let screen = Screen::open(&place, &args, &[("XDG_CONFIG_HOME", xdg.to_str().unwrap())], (80, 24));
+    let (code, raw) = screen.end();
+    assert_eq!(code, 2, "{raw}");
+    assert!(raw.contains("config.toml") && raw.contains("`c` is the key of `save` already"), "{raw}");
+    assert!(!place.run("b").exists() && !raw.contains("\x1b[?1049h"));
+    // Without a screen nobody asks.
+    let mut headless = place.program(&[TINY, "--name", "c", "--headless", "--quiet"]);
+    assert!(headless.env("XDG_CONFIG_HOME", &xdg).status().unwrap().success());
 }
 
 #[test]

@@ -3,16 +3,18 @@
 
 use raptr_tui::app::actions::Mode;
 use raptr_tui::app::keys::Key;
-use raptr_tui::app::{App, Msg, Options, Overlay, Pane, State};
+use raptr_tui::app::mouse::{Gesture, Target};
+use raptr_tui::app::{App, Msg, Options, Overlay, Pane, Request, Screen, Seek, State};
 use raptr_tui::event::{Command, Event, Measurement, Score, Stamped, Started, Transition, Why};
 use raptr_tui::layer_path::LayerPath;
 use raptr_tui::measurement::FORECAST;
 use raptr_tui::schedule::{Schedule, Stage};
 use raptr_tui::view::glyphs::Glyphs;
 use raptr_tui::view::theme::{Depth, find};
-use raptr_tui::view::{Look, draw};
+use raptr_tui::view::{Look, draw, hit};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::layout::Rect;
 
 /// Two stages of 100 steps, of which 150 are trained.
 fn app(layers: usize) -> App {
@@ -203,4 +205,116 @@ fn every_help_text_fits_eighty_columns() {
         let names: Vec<String> = row.keys.iter().map(|key| key.name()).collect();
         assert!(shown.contains(&names.join(" ")), "cut: {names:?}");
     }
+}
+
+/// The cell in which a text begins on the screen.
+fn place_of(app: &App, text: &str, width: u16, height: u16) -> (u16, u16) {
+    let shown = shown(app, false, width, height);
+    let found = shown.lines().enumerate().find_map(|(y, line)| Some((line.find(text)?, y, line)));
+    let (at, y, line) = found.unwrap_or_else(|| panic!("no {text} in\n{shown}"));
+    (line[..at].chars().count() as u16, y as u16)
+}
+
+fn under_mouse(app: &App, (x, y): (u16, u16), width: u16, height: u16) -> Target {
+    let look = Look { theme: find("default", Depth::Sixteen).unwrap(), glyphs: Glyphs::Braille };
+    hit(app, &look, Rect::new(0, 0, width, height), x, y)
+}
+
+fn mouse(app: &mut App, at: (u16, u16), gesture: Gesture, us: u64) -> Vec<Request> {
+    let target = under_mouse(app, at, 120, 36);
+    app.update(Msg::Mouse { target, gesture, us })
+}
+
+#[test]
+fn the_mouse_finds_what_is_drawn() {
+    let app = app(12);
+    for (width, height) in [(120, 36), (100, 24), (80, 24), (200, 60)] {
+        let at = |text: &str| under_mouse(&app, place_of(&app, text, width, height), width, height);
+        for screen in Screen::ALL {
+            assert_eq!(at(&format!("{} {}", screen.number(), screen.name())), Target::Tab(screen), "{width}x{height}");
+        }
+        let mut focused = app.clone();
+        for _ in app.ui.screen.panes() {
+            let target = under_mouse(&focused, place_of(&focused, "▸", width, height), width, height);
+            assert!(matches!(target, Target::Pane(p, _) if p == focused.pane()), "{target:?} at {width}x{height}");
+            press(&mut focused, Key::Tab, 1);
+        }
+        for (text, name) in
+            [("Space pause", "pause"), ("? help", "help"), (": command", "commands"), ("q quit", "quit")]
+        {
+            assert!(matches!(at(text), Target::Footer(b) if b.name == name), "{text}: {:?}", at(text));
+        }
+        // The ribbon's ends are the run's, and a stage's label is over its first step.
+        let (x, y) = place_of(&app, "2 path", width, height);
+        let Target::Ribbon(step) = under_mouse(&app, (x, y), width, height) else { panic!("no ribbon") };
+        let start = app.run.schedule.as_ref().unwrap().start(1);
+        assert!(step.abs_diff(start) <= app.run.total_steps() / u64::from(width) + 1, "{step}, not {start}");
+        assert_eq!(under_mouse(&app, (1, y), width, height), Target::Ribbon(0));
+    }
+    // Anywhere, at any size: an answer, and none where there is no screen.
+    for (width, height) in [(0, 0), (1, 1), (39, 9), (40, 10), (59, 13), (130, 40)] {
+        for (x, y) in (0..=width).flat_map(|x| (0..=height).map(move |y| (x, y))) {
+            let target = under_mouse(&app, (x, y), width, height);
+            assert!(x < width && y < height || target == Target::Nothing, "{x} {y} of {width}x{height}");
+            if let Target::Pane(_, shares) = target {
+                assert!(shares.iter().all(|s| (0.0..=1.0).contains(s)));
+            }
+        }
+    }
+}
+
+#[test]
+fn clicks_and_the_wheel_do_what_keys_do() {
+    let mut app = app(12);
+    let tab = place_of(&app, "3 Loss", 120, 36);
+    mouse(&mut app, tab, Gesture::Click, 0);
+    assert_eq!(app.ui.screen, Screen::Loss);
+    press(&mut app, Key::Char('1'), 1);
+    // A click gives the focus, a second one soon expands, the wheel scrolls what it is over.
+    press(&mut app, Key::Tab, 2);
+    let layers = place_of(&app, "▸", 120, 36);
+    press(&mut app, Key::Tab, 3);
+    assert_ne!(app.pane(), Pane::Layers);
+    mouse(&mut app, layers, Gesture::WheelUp, 0);
+    assert_eq!((app.pane(), app.ui.scroll), (Pane::Layers, 3));
+    mouse(&mut app, layers, Gesture::WheelDown, 0);
+    mouse(&mut app, layers, Gesture::Click, 1_000_000);
+    assert!(!app.ui.expanded && app.ui.scroll == 0);
+    mouse(&mut app, layers, Gesture::Click, 1_300_000);
+    assert!(app.ui.expanded);
+    mouse(&mut app, layers, Gesture::Click, 2_000_000);
+    assert!(app.ui.expanded, "too late for a double click");
+    press(&mut app, Key::Esc, 1);
+    // The footer's keys can be pressed with the mouse.
+    let help = place_of(&app, "? help", 120, 36);
+    mouse(&mut app, help, Gesture::Click, 0);
+    assert!(matches!(app.ui.overlay, Overlay::Help(_)));
+    mouse(&mut app, (60, 18), Gesture::WheelDown, 0);
+    assert!(matches!(&app.ui.overlay, Overlay::Help(help) if help.line == 3));
+    mouse(&mut app, (0, 0), Gesture::Click, 0);
+    assert_eq!(app.ui.overlay, Overlay::None, "a click beside it closes it");
+    // The palette's suggestions as well.
+    ":scale".chars().for_each(|c| press(&mut app, Key::Char(c), 1));
+    let log = place_of(&app, "log-scale", 120, 36);
+    assert_eq!(under_mouse(&app, log, 120, 36), Target::Suggestion(0));
+    mouse(&mut app, log, Gesture::Click, 0);
+    assert!(app.ui.overlay == Overlay::None && shown(&app, false, 120, 36).contains(", log"));
+    // What asks for an answer is not answered by a click beside it.
+    press(&mut app, Key::Char('q'), 1);
+    assert!(mouse(&mut app, (0, 0), Gesture::Click, 0).is_empty() && app.ui.overlay == Overlay::Quit);
+}
+
+#[test]
+fn the_ribbon_moves_a_replay_and_chooses_a_stage_of_a_run() {
+    let app = app(12);
+    let total = app.run.total_steps();
+    let mut replay = App { options: Options { read_only: true, is_replay: true }, ..app.clone() };
+    for gesture in [Gesture::Click, Gesture::Drag] {
+        let seek = replay.update(Msg::Mouse { target: Target::Ribbon(total / 2), gesture, us: 0 });
+        assert_eq!(seek, [Request::Replay(Seek::Step(total / 2))]);
+    }
+    let last = app.run.schedule.as_ref().unwrap().stages.len() - 1;
+    let mut run = app;
+    assert!(run.update(Msg::Mouse { target: Target::Ribbon(total - 1), gesture: Gesture::Click, us: 0 }).is_empty());
+    assert_eq!(run.target_stage(), last);
 }

@@ -152,6 +152,29 @@ fn colour_is_in_the_snapshot() {
     assert_ne!(picture(&a), picture(&b));
 }
 
+#[test]
+fn help_and_palette_in_colour_and_without() {
+    let typed = |text: &str| {
+        let mut app = app_at(&shipped("quickstart.jsonl"), 400);
+        text.chars().for_each(|c| press(&mut app, &[Key::Char(c)]));
+        app
+    };
+    let mut wrong = typed(":path 99");
+    press(&mut wrong, &[Key::Enter]);
+    for (name, app) in [
+        ("help", typed("?")),
+        ("help-searched", typed("?learning")),
+        ("palette", typed(":rate")),
+        ("palette-stage", typed(":stage ")),
+        ("palette-wrong", wrong),
+    ] {
+        for (theme, width, height) in [("dark", 120, 36), ("mono", 80, 24)] {
+            let name = format!("{name}-{theme}-{width}x{height}");
+            insta::assert_snapshot!(name, picture(&render(&app, &look(theme), width, height)));
+        }
+    }
+}
+
 fn press(app: &mut App, keys: &[Key]) {
     keys.iter().for_each(|&key| {
         app.update(Msg::Key { key, us: 0 });
@@ -307,6 +330,13 @@ fn fixtures() -> Vec<(&'static str, App)> {
         ("huge loss", synthetic(12, 50, 1e30, "run")),
         ("wide name", synthetic(12, 50, 1.0, "训练🦖运行ﾃｽﾄ")),
         ("help", with(&[c('?')], app_at(&recorded, 100))),
+        ("searched help", with(&[c('?'), c('r'), c('长'), Key::Backspace], app_at(&recorded, 100))),
+        ("palette", with(&[c(':'), c('r'), c('a')], app_at(&recorded, 100))),
+        (
+            "palette, wide",
+            with(&[c(':'), c('n'), c('o'), c('t'), c('e'), c(' '), c('长'), c('🦖')], app_at(&recorded, 100)),
+        ),
+        ("palette, wrong", with(&[c(':'), c('x'), c('x'), Key::Enter], app_at(&recorded, 100))),
         ("quit", with(&[c('q')], app_at(&recorded, 100))),
         ("confirm", with(&[c('n')], app_at(&recorded, 100))),
         ("menu", with(&[c('M')], app_at(&recorded, 100))),

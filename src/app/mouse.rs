@@ -2,7 +2,7 @@
 
 use super::actions::{Binding, Mode};
 use super::argument::Given;
-use super::palette::Palette;
+use super::keys::Key;
 use super::{App, Overlay, Pane, Request, Screen, Seek};
 
 /// A second click on a pane within this time, microseconds, expands it.
@@ -47,8 +47,9 @@ impl App {
     pub(super) fn mouse(&mut self, target: Target, gesture: Gesture, us: u64) -> Vec<Request> {
         match (target, gesture) {
             (Target::Suggestion(at), Gesture::Click) => {
-                if let Overlay::Palette(palette) = std::mem::take(&mut self.ui.overlay) {
-                    return self.key_in_palette(super::keys::Key::Enter, Palette { chosen: at, ..palette }, us);
+                if let Overlay::Palette(mut palette) = std::mem::take(&mut self.ui.overlay) {
+                    palette.chosen = at;
+                    return self.key_in_palette(Key::Enter, palette, us);
                 }
             }
             (Target::Overlay | Target::Suggestion(_), Gesture::WheelUp | Gesture::WheelDown) => {

@@ -5,8 +5,8 @@
 //! nothing; as they stand behind everything under a causal mask, nothing sees them, and no loss comes from them.
 
 use super::{Batch, NO_TARGET, Objective};
-use crate::config::{Architecture, ObjectiveConfig};
 use crate::config::denoiser::{Denoiser, Hidden, Mode};
+use crate::config::{Architecture, ObjectiveConfig};
 use crate::data::Vocabulary;
 use crate::rng::Rng;
 
@@ -63,13 +63,7 @@ impl Objective for Denoising {
 }
 
 /// Appends the sequence that one of the config's denoisers, drawn by its probability, makes of the text's beginning.
-fn example(
-    text: &[u32],
-    vocabulary: &Vocabulary,
-    config: &ObjectiveConfig,
-    rng: &mut Rng,
-    batch: &mut Batch,
-) {
+fn example(text: &[u32], vocabulary: &Vocabulary, config: &ObjectiveConfig, rng: &mut Rng, batch: &mut Batch) {
     let denoisers = config.denoisers();
     let mut left = if denoisers.len() > 1 { rng.uniform() } else { 0.0 };
     let drawn = denoisers.iter().find(|(p, _)| {

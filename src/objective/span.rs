@@ -14,8 +14,8 @@ pub(super) static SPAN: Denoising = Denoising {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Batch, NO_TARGET};
     use super::super::denoise::tests::one;
+    use super::super::{Batch, NO_TARGET};
     use crate::config::ObjectiveConfig;
 
     fn config() -> ObjectiveConfig {

@@ -19,7 +19,8 @@ use crate::view::{self, Look};
 /// If the theme is unknown or the terminal can't be set up.
 pub fn run(options: Options, events: &Receiver<ExperimentEvent>, commands: &Sender<Command>) -> Result<Outcome> {
     let window = Window::open(options.user.theme())?;
-    let board = Board { keymap: options.user.keymap.clone(), ..Board::default() };
+    let mut board = Board::default();
+    board.keymap.clone_from(&options.user.keymap);
     window.show(&mut Shell { board, options, events: events.clone(), commands })
 }
 

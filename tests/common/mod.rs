@@ -27,6 +27,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_raptr-tui"));
         command.args(args).current_dir(self.path());
         command.env("XDG_CACHE_HOME", self.path().join("cache")).env("HOME", self.path()).env_remove("RUST_BACKTRACE");
+        command.env_remove("RAPTR_CONFIG").env_remove("XDG_CONFIG_HOME");
         command.stdin(Stdio::null());
         command
     }
