@@ -138,13 +138,16 @@ pub enum Verb {
     },
     /// Write a run in another tool's format
     Export {
-        /// A run or its directory
+        /// A run, its directory, or a recording
         run: String,
         /// The format
         #[arg(long)]
         format: Format,
-        /// The folder to make
-        #[arg(long, value_name = "DIR")]
+        /// Of a cast: how many times faster than it happened [default: done in a minute]
+        #[arg(long, value_name = "X")]
+        speed: Option<f64>,
+        /// The folder to make, or a cast's file
+        #[arg(long, value_name = "DIR|FILE")]
         out: PathBuf,
     },
     /// List what there is
@@ -164,6 +167,12 @@ pub enum Verb {
 pub enum Format {
     /// A Hugging Face model folder
     Hf,
+    /// Figures as tables: losses, evaluations, series, transitions, layers
+    Csv,
+    /// The same as charts
+    Svg,
+    /// The replay as an asciinema cast
+    Cast,
 }
 
 /// What `list` lists.

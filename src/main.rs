@@ -23,8 +23,8 @@ fn main() -> ExitCode {
             verbs::experiment(&cli.train, &verbs::Asked { name: &name, seeds, sets: &sets, data, json, headless })
         }
         Some(Verb::Compare { runs, json }) => verbs::compare(&cli.train.run_dir, &runs, json),
-        Some(Verb::Export { run, format, out }) => verbs::export(&cli.train.run_dir, &run, format, &out),
-        Some(Verb::List { what }) => verbs::list(&cli.train.run_dir, what),
+        Some(Verb::Export { run, format, speed, out }) => verbs::export(&cli.train, &run, format, speed, &out),
+        Some(Verb::List { what }) => verbs::list(&cli.train, what),
         Some(Verb::Completions { shell }) => Ok(verbs::completions(shell)),
     };
     let exit = exit.unwrap_or_else(|error| Exit {

@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use crate::app::keymap::Keymap;
 use crate::config::load::{ConfigError, one_line};
-use crate::view::theme::{self, Depth, THEMES};
+use crate::view::glyphs::Glyphs;
+use crate::view::theme::Depth;
 
 /// The environment variable that names the file.
 const VARIABLE: &str = "RAPTR_CONFIG";
@@ -23,20 +24,17 @@ pub struct UserConfig {
     pub keymap: Keymap,
     /// Whether the mouse is listened to.
     pub mouse: bool,
-    /// Name of the theme; none: the first.
+    /// Name of the theme, or `auto`; none: `auto`.
     pub theme: Option<String>,
+    /// What pictures are made of; none: what the terminal seems to have.
+    pub glyphs: Option<Glyphs>,
+    /// How many colours; none: as many as the terminal says. What stands here outranks `NO_COLOR`.
+    pub colors: Option<Depth>,
 }
 
 impl Default for UserConfig {
     fn default() -> Self {
-        Self { keymap: Keymap::default(), mouse: true, theme: None }
-    }
-}
-
-impl UserConfig {
-    /// Name of the theme.
-    pub fn theme(&self) -> &str {
-        self.theme.as_deref().unwrap_or(THEMES[0].0)
+        Self { keymap: Keymap::default(), mouse: true, theme: None, glyphs: None, colors: None }
     }
 }
 
@@ -47,6 +45,8 @@ struct Written {
     keys: BTreeMap<String, Keys>,
     mouse: Option<bool>,
     theme: Option<String>,
+    glyphs: Option<String>,
+    colors: Option<String>,
 }
 
 /// `"x"` or `["x", "f5"]`.
@@ -101,10 +101,12 @@ fn parse(file: &Path, text: &str) -> Result<UserConfig> {
         })
         .collect();
     let keymap = Keymap::new(&changes).map_err(wrong)?;
-    if let Some(Err(problem)) = written.theme.as_ref().map(|name| theme::find(name, Depth::True)) {
-        return Err(wrong(vec![format!("`theme`: {problem}")]).into());
-    }
-    Ok(UserConfig { keymap, mouse: written.mouse.unwrap_or(true), theme: written.theme })
+    let glyphs = written.glyphs.map(|name| Glyphs::find(&name)).transpose();
+    let glyphs = glyphs.map_err(|problem| wrong(vec![format!("`glyphs`: {problem}")]))?;
+    let colors = written.colors.map(|name| Depth::find(&name)).transpose();
+    let colors = colors.map_err(|problem| wrong(vec![format!("`colors`: {problem}")]))?;
+    // Whether there is such a theme is known only with the user's own at hand.
+    Ok(UserConfig { keymap, mouse: written.mouse.unwrap_or(true), theme: written.theme, glyphs, colors })
 }
 
 #[cfg(test)]
@@ -123,6 +125,8 @@ mod tests {
         assert_eq!((config.mouse, config.theme.as_deref()), (false, Some("dark")));
         assert_eq!(config.keymap.name_of(Action::Toggle, Mode::Run).as_deref(), Some("x"));
         assert_eq!(config.keymap.name_of(Action::Save, Mode::Run).as_deref(), Some("Ctrl-S"));
+        let looks = parsed("glyphs = \"block\"\ncolors = \"16\"").unwrap();
+        assert_eq!((looks.glyphs, looks.colors), (Some(Glyphs::Block), Some(Depth::Sixteen)));
         assert_eq!(parsed("").unwrap(), UserConfig::default());
     }
 
@@ -134,7 +138,8 @@ mod tests {
             ("[keys]\npause = \"c\"", ["`keys.pause`", "of `save` already"]),
             ("[keys]\npause = 3", ["line 2", "a key as a string, or a list of them"]),
             ("mous = false", ["mous", "unknown field"]),
-            ("theme = \"pink\"", ["`theme`: unknown theme `pink`", "mono"]),
+            ("glyphs = \"dots\"", ["`glyphs`: unknown glyphs `dots`", "braille, block, ascii"]),
+            ("colors = \"17\"", ["`colors`: unknown number of colours `17`", "none, 16, 256, all"]),
             ("mouse = 3", ["line 1", "mouse"]),
             ("[keys", ["line 1", "]"]),
         ] {

@@ -50,7 +50,7 @@ fn the_flags_are_these_and_no_others() {
             "eval --json --measure --path-length run",
             "experiment --data --headless --json --seeds --set name",
             "compare --json runs",
-            "export --format --out run",
+            "export --format --out --speed run",
             "list what",
             "completions shell"
         ]

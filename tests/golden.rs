@@ -22,12 +22,15 @@ fn every_shipped_recording_replays() {
     assert_eq!(folder, recording::SHIPPED.len());
     for name in recording::SHIPPED {
         let events = recording::read(&file(name)).unwrap();
-        let mut player = Player::new(events.clone(), 1.0);
+        let mut player = Player::new(events.iter().cloned().collect(), 1.0);
         player.seek(Seek::End);
         let mut app = App::new(Options { read_only: true, is_replay: true });
-        player.shown().iter().for_each(|e| {
-            app.update(Msg::Event(e.clone()));
+        app.run = player.run();
+        let mut folded = App::new(app.options);
+        events.iter().for_each(|e| {
+            folded.update(Msg::Event(e.clone()));
         });
+        assert!(app.run == folded.run, "{name}: a seek to the end shows what was folded");
         assert_eq!(app.run.ending, Some(Ending::Completed), "{name}");
         assert_eq!(app.run.step, app.run.total_steps());
         assert!(events.windows(2).all(|w| w[1].us >= w[0].us && w[1].seq > w[0].seq));

@@ -7,6 +7,7 @@ use super::actions::{Action, Mode};
 use super::help::{Entry, Help};
 use super::keymap::{Keymap, Place};
 use super::keys::Key;
+use super::themes::Themes;
 use super::{App, Options, Pane, Request, Screen, State};
 use crate::event::{Command, Event};
 use crate::experiment_event::{ExperimentEvent, RunRow, RunState};
@@ -90,8 +91,8 @@ pub struct Board {
     pub help: Option<Help>,
     /// Which keys do what.
     pub keymap: Keymap,
-    /// Themes further than the first.
-    pub theme: usize,
+    /// The themes there are, and the one that is shown.
+    pub themes: Themes,
     /// A stop was asked for.
     pub is_leaving: bool,
     interrupted_us: Option<u64>,
@@ -114,7 +115,7 @@ impl Default for Board {
             scroll: 0,
             help: None,
             keymap: Keymap::default(),
-            theme: 0,
+            themes: Themes::default(),
             is_leaving: false,
             interrupted_us: None,
             measured: (0.0, 0.0),
@@ -179,6 +180,10 @@ impl Board {
 
     fn key(&mut self, key: Key, us: u64) -> Vec<Request> {
         let action = self.keymap.find(key, self.place()).map(|b| b.action);
+        if self.themes.is_open() {
+            self.themes.key(key);
+            return if action == Some(Action::Interrupt) { self.leave(true, us) } else { Vec::new() };
+        }
         if let Some(help) = self.help.take() {
             if action == Some(Action::Interrupt) {
                 return self.leave(true, us);
@@ -198,7 +203,11 @@ impl Board {
                 Vec::new()
             }
             Some(Action::Theme) => {
-                self.theme += 1;
+                self.themes.next();
+                Vec::new()
+            }
+            Some(Action::Themes) => {
+                self.themes.open();
                 Vec::new()
             }
             Some(Action::LogScale) => {

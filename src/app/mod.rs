@@ -18,6 +18,7 @@ pub mod mouse;
 pub mod palette;
 pub mod run;
 pub mod screen;
+pub mod themes;
 pub mod ui;
 mod update;
 
@@ -54,6 +55,10 @@ pub enum Msg {
     },
     /// Where the replay stands.
     Replay(ReplayState),
+    /// What stands along the recording.
+    Marks(Vec<ReplayMark>),
+    /// Something to tell the person.
+    Notice(String),
     /// The trainer thread has ended; nothing more will come.
     Ended,
 }
@@ -71,6 +76,8 @@ pub enum Request {
     Suspend,
     /// Draw everything anew.
     Redraw,
+    /// Write what a pane shows into files.
+    Export(Pane),
 }
 
 /// A move in a replay.
@@ -84,12 +91,16 @@ pub enum Seek {
     Step(u64),
     /// So many hundredths of the whole.
     Percent(i64),
+    /// To a share of the whole.
+    Share(f64),
     /// To the next (or previous) stage.
     Stages(i64),
     /// To the beginning.
     Start,
     /// To the end.
     End,
+    /// To the end, and stay there as it moves on.
+    Follow,
     /// Twice (or half) as fast.
     Speed(i32),
 }
@@ -101,8 +112,36 @@ pub struct ReplayState {
     pub is_playing: bool,
     /// How much faster than it happened.
     pub speed: f64,
+    /// Whether it stays at the end as that moves on.
+    pub is_following: bool,
     /// Share of the events shown.
     pub share: f64,
+    /// Time of the replay at its own speed, long pauses cut, microseconds.
+    pub at_us: u64,
+    /// The same at the end.
+    pub length_us: u64,
+}
+
+/// Something along a recording, at a share of its events.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReplayMark {
+    /// A stage began.
+    Stage {
+        /// Where.
+        share: f64,
+        /// 0-based.
+        stage: usize,
+    },
+    /// A person changed something.
+    Hand {
+        /// Where.
+        share: f64,
+    },
+    /// The run failed.
+    Failure {
+        /// Where.
+        share: f64,
+    },
 }
 
 /// Who the screen is for.
@@ -127,6 +166,8 @@ pub struct App {
     pub options: Options,
     /// Where a replay stands.
     pub replay: Option<ReplayState>,
+    /// What stands along its recording.
+    pub replay_marks: Vec<ReplayMark>,
     /// Whether the trainer thread has ended.
     pub has_ended: bool,
     /// Which keys do what.
@@ -137,7 +178,8 @@ impl App {
     /// A screen that has seen nothing yet.
     pub fn new(options: Options) -> Self {
         let (run, ui, keymap) = (Run::default(), Ui::default(), Keymap::default());
-        Self { run, ui, pending: Vec::new(), options, replay: None, has_ended: false, keymap }
+        let (pending, replay, replay_marks, has_ended) = (Vec::new(), None, Vec::new(), false);
+        Self { run, ui, pending, options, replay, replay_marks, has_ended, keymap }
     }
 
     /// What is shown.

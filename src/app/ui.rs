@@ -6,6 +6,7 @@ use super::help::Help;
 use super::history::Smoothing;
 use super::palette::Palette;
 use super::screen::{Pane, Screen};
+use super::themes::Themes;
 use crate::event::{Command, What};
 
 /// What lies over the screen.
@@ -50,8 +51,8 @@ pub struct Ui {
     pub log_scale: bool,
     /// How the loss is smoothed.
     pub smoothing: Smoothing,
-    /// Themes further than the first.
-    pub theme: usize,
+    /// The themes there are, and the one that is shown.
+    pub themes: Themes,
     /// Lines scrolled back in the focused list.
     pub scroll: usize,
     /// Lines that were typed into the palette, the oldest first.

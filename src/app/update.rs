@@ -49,6 +49,14 @@ impl App {
                 self.replay = Some(state);
                 Vec::new()
             }
+            Msg::Marks(marks) => {
+                self.replay_marks = marks;
+                Vec::new()
+            }
+            Msg::Notice(notice) => {
+                self.ui.notice = Some(notice);
+                Vec::new()
+            }
             Msg::Ended => {
                 self.has_ended = true;
                 self.leave_if_over()
@@ -72,6 +80,10 @@ impl App {
 
     fn key(&mut self, key: Key, us: u64) -> Vec<Request> {
         self.ui.notice = None;
+        if self.ui.themes.is_open() {
+            self.ui.themes.key(key);
+            return self.interrupt_or_nothing(key, us);
+        }
         match std::mem::take(&mut self.ui.overlay) {
             Overlay::None => {}
             Overlay::Help(help) => {
@@ -275,7 +287,12 @@ impl App {
             Action::PageDown => self.ui.scroll = self.ui.scroll.saturating_sub(PAGE),
             Action::LogScale => self.ui.log_scale = !self.ui.log_scale,
             Action::Smoothing => self.ui.smoothing = self.ui.smoothing.next(),
-            Action::Theme => self.ui.theme += 1,
+            Action::Theme => self.ui.themes.next(),
+            Action::Themes => self.ui.themes.open(),
+            Action::Export => {
+                self.ui.notice = Some("exporting".to_owned());
+                return vec![Request::Export(self.pane())];
+            }
             Action::Help => self.ui.overlay = Overlay::Help(Help::default()),
             Action::Palette => self.ui.overlay = Overlay::Palette(Palette::default()),
             Action::Mouse => {
@@ -299,6 +316,7 @@ impl App {
             Action::StageOn => return vec![Request::Replay(Seek::Stages(1))],
             Action::StageBack => return vec![Request::Replay(Seek::Stages(-1))],
             Action::Start => return vec![Request::Replay(Seek::Start)],
+            Action::Follow => return vec![Request::Replay(Seek::Follow)],
             Action::End => return vec![Request::Replay(Seek::End)],
             Action::SpeedUp => return vec![Request::Replay(Seek::Speed(1))],
             Action::SpeedDown => return vec![Request::Replay(Seek::Speed(-1))],

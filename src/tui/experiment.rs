@@ -9,6 +9,7 @@ use super::{Options, Outcome};
 use crate::app::Request;
 use crate::app::experiment::{Board, Msg};
 use crate::app::keys::Key;
+use crate::app::themes::Themes;
 use crate::event::Command;
 use crate::experiment_event::ExperimentEvent;
 use crate::view::{self, Look};
@@ -16,9 +17,9 @@ use crate::view::{self, Look};
 /// Shows an experiment until the person leaves.
 ///
 /// # Errors
-/// If the theme is unknown or the terminal can't be set up.
+/// If the terminal can't be set up.
 pub fn run(options: Options, events: &Receiver<ExperimentEvent>, commands: &Sender<Command>) -> Result<Outcome> {
-    let window = Window::open(options.user.theme())?;
+    let window = Window::open(options.looks.clone())?;
     let mut board = Board::default();
     board.keymap.clone_from(&options.user.keymap);
     window.show(&mut Shell { board, options, events: events.clone(), commands })
@@ -62,8 +63,8 @@ impl Show for Shell<'_> {
         (self.options.must_close)() && self.board.ended.is_some()
     }
 
-    fn theme(&self) -> usize {
-        self.board.theme
+    fn themes(&mut self) -> &mut Themes {
+        &mut self.board.themes
     }
 
     fn draw(&self, frame: &mut Frame<'_>, look: &Look) {

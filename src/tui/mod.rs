@@ -3,11 +3,15 @@
 //! `window` owns the one loop that waits and draws, `terminal` enters and leaves the screen; here is what a run's screen
 //! does with what comes. The trainer never waits for it. Never touches the trainer but by the two channels.
 
+mod background;
+pub mod cast;
 pub mod experiment;
 mod input;
+pub mod looks;
 pub mod terminal;
 mod window;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -17,14 +21,18 @@ use ratatui::layout::{Position, Rect};
 
 use crate::app::keys::Key;
 use crate::app::mouse::Gesture;
-use crate::app::{self, App, Msg, Request};
+use crate::app::themes::Themes;
+use crate::app::{self, App, Msg, Pane, Request};
 use crate::event::{Command, Stamped};
 use crate::player::Player;
+use crate::player::tape::Tape;
 use crate::user_config::UserConfig;
-use crate::view::glyphs::Glyphs;
-use crate::view::theme::{self, Depth, THEMES};
 use crate::view::{self, Look};
+use looks::Looks;
 use window::{Show, Window};
+
+/// More events than this between two frames of a replay are not folded one by one: the player has snapshots.
+const FOLD_AT_MOST: usize = 4096;
 
 /// Where the events come from.
 pub enum Source {
@@ -38,7 +46,7 @@ pub enum Source {
     /// A recording.
     Replay {
         /// Its events.
-        events: Vec<Stamped>,
+        tape: Tape,
         /// How much faster than it happened.
         speed: f64,
     },
@@ -46,8 +54,12 @@ pub enum Source {
 
 /// How the screen looks and what it may do.
 pub struct Options {
-    /// What the user has set; a theme, at least.
+    /// What the user has set.
     pub user: UserConfig,
+    /// The themes, and the one to begin with.
+    pub looks: Looks,
+    /// Writes what a pane shows into files, and says where in a sentence. May take its time.
+    pub export: Arc<dyn Fn(Pane) -> String + Send + Sync>,
     /// Nothing on the screen may change the run.
     pub read_only: bool,
     /// Asked now and then: must the screen close (a signal has come)?
@@ -68,38 +80,21 @@ pub enum Outcome {
 /// Shows a run until the person leaves. `watch` sees every event.
 ///
 /// # Errors
-/// If the theme is unknown or the terminal can't be set up.
+/// If the terminal can't be set up.
 pub fn run(options: Options, source: Source, watch: impl FnMut(&Stamped)) -> Result<Outcome> {
-    let window = Window::open(options.user.theme())?;
+    let window = Window::open(options.looks.clone())?;
     let (events, commands, player) = match source {
         Source::Live { events, commands } => (events, Some(commands), None),
-        Source::Replay { events, speed } => (never(), None, Some(Player::new(events, speed))),
+        Source::Replay { tape, speed } => (never(), None, Some(Player::new(tape, speed))),
     };
     let app_options = app::Options { read_only: options.read_only || player.is_some(), is_replay: player.is_some() };
     let mut app = App::new(app_options);
     (app.keymap, app.ui.is_mouse_off) = (options.user.keymap.clone(), !options.user.mouse);
-    window.show(&mut Shell { app, options, events, commands, player, watch })
-}
-
-/// The look for a theme, `further` places behind the named one.
-fn look(theme: &str, further: usize) -> Result<Look> {
-    let named = THEMES.iter().position(|(name, _)| *name == theme);
-    let name = named.map_or(theme, |at| THEMES[(at + further) % THEMES.len()].0);
-    let is_linux_console = std::env::var("TERM").is_ok_and(|term| term == "linux");
-    let glyphs = if is_linux_console { Glyphs::Ascii } else { Glyphs::Braille };
-    Ok(Look { theme: theme::find(name, depth()).map_err(anyhow::Error::msg)?, glyphs })
-}
-
-/// How many colours the terminal says it has.
-fn depth() -> Depth {
-    let is = |name: &str, wanted: &[&str]| std::env::var(name).is_ok_and(|v| wanted.iter().any(|w| v.contains(w)));
-    if is("COLORTERM", &["truecolor", "24bit"]) {
-        Depth::True
-    } else if is("TERM", &["256", "direct"]) {
-        Depth::Indexed
-    } else {
-        Depth::Sixteen
+    if let Some(player) = &player {
+        app.update(Msg::Marks(player.marks()));
     }
+    let told = crossbeam_channel::unbounded();
+    window.show(&mut Shell { app, options, events, commands, player, told, watch })
 }
 
 struct Shell<W> {
@@ -108,10 +103,35 @@ struct Shell<W> {
     events: Receiver<Stamped>,
     commands: Option<Sender<Command>>,
     player: Option<Player>,
+    /// What helpers tell the app, once they are done.
+    told: (Sender<Msg>, Receiver<Msg>),
     watch: W,
 }
 
 impl<W> Shell<W> {
+    /// Exports what a pane shows, on a thread of its own: a long recording takes seconds to read.
+    fn export(&self, pane: Pane) {
+        let (export, told) = (Arc::clone(&self.options.export), self.told.0.clone());
+        let started = std::thread::Builder::new().name("export".to_owned()).spawn(move || {
+            terminal::mark_survivable_thread();
+            // Whoever has left needs no answer.
+            let _ = told.send(Msg::Notice(export(pane)));
+        });
+        if let Err(error) = started {
+            let _ = self.told.0.send(Msg::Notice(format!("not exported: {error}")));
+        }
+    }
+
+    /// Hands on what helpers have told. Returns whether there was anything.
+    fn listen(&mut self) -> bool {
+        let all: Vec<Msg> = self.told.1.try_iter().collect();
+        let is_any = !all.is_empty();
+        all.into_iter().for_each(|msg| {
+            self.app.update(msg);
+        });
+        is_any
+    }
+
     fn show_replay(&mut self) -> bool {
         let Some(state) = self.player.as_ref().map(Player::state) else {
             return false;
@@ -166,25 +186,30 @@ impl<W: FnMut(&Stamped)> Show for Shell<W> {
             }
             (Request::Replay(seek), _, Some(player)) => {
                 if player.seek(seek) {
-                    self.app.run = app::run::Run::default();
-                    player.shown().iter().for_each(|event| self.app.run.apply(event));
+                    self.app.run = player.run();
                 }
                 self.show_replay();
             }
+            (Request::Export(pane), ..) => self.export(pane),
             _ => {}
         }
     }
 
     /// Lets a replay's time pass.
     fn tick(&mut self, passed: Duration) -> bool {
+        let was_told = self.listen();
         let Some(player) = &mut self.player else {
-            return false;
+            return was_told;
         };
         let us = u64::try_from(passed.as_micros()).unwrap_or(0);
         let fresh = player.tick(us);
-        fresh.iter().for_each(|event| self.app.run.apply(event));
         let has_changed = !fresh.is_empty();
-        self.show_replay() | has_changed
+        if fresh.len() > FOLD_AT_MOST {
+            self.app.run = player.run();
+        } else {
+            player.events(fresh).for_each(|event| self.app.run.apply(&event));
+        }
+        self.show_replay() | has_changed | was_told
     }
 
     fn is_moving(&self) -> bool {
@@ -195,8 +220,8 @@ impl<W: FnMut(&Stamped)> Show for Shell<W> {
         (self.options.must_close)() && (self.commands.is_none() || self.app.has_ended)
     }
 
-    fn theme(&self) -> usize {
-        self.app.ui.theme
+    fn themes(&mut self) -> &mut Themes {
+        &mut self.app.ui.themes
     }
 
     fn draw(&self, frame: &mut Frame<'_>, look: &Look) {

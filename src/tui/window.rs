@@ -11,11 +11,14 @@ use crossterm::event::Event as Input;
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
+use super::background::{self, Answer, Heard};
+use super::looks::Looks;
 use super::terminal::Screen;
-use super::{Outcome, input, look};
+use super::{Outcome, input};
 use crate::app::Request;
 use crate::app::keys::Key;
 use crate::app::mouse::Gesture;
+use crate::app::themes::Themes;
 use crate::view::Look;
 
 /// The least time between two frames.
@@ -78,8 +81,8 @@ pub(super) trait Show {
     /// Whether it must close now, as after a signal.
     fn must_close(&self) -> bool;
 
-    /// Which theme was chosen: so many places behind the named one.
-    fn theme(&self) -> usize;
+    /// The themes it lets choose from. The window fills them in where there are none.
+    fn themes(&mut self) -> &mut Themes;
 
     /// Draws it.
     fn draw(&self, frame: &mut Frame<'_>, look: &Look);
@@ -88,9 +91,12 @@ pub(super) trait Show {
 /// A window and its terminal.
 pub(super) struct Window {
     screen: Screen,
-    /// The theme that was asked for, and how far from it the person has gone.
-    theme: (String, usize),
+    looks: Looks,
+    /// Index of the theme that is shown.
+    theme: usize,
     look: Look,
+    /// What the terminal says of its background.
+    background: Answer,
     began: Instant,
     /// When time was last let pass.
     ticked: Instant,
@@ -100,14 +106,20 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Takes over the terminal, in the theme of that name.
+    /// Takes over the terminal.
     ///
     /// # Errors
-    /// If there is no such theme, or the terminal can't be taken over.
-    pub(super) fn open(theme: &str) -> Result<Self> {
-        let look = look(theme, 0)?;
-        let (screen, theme, now) = (Screen::enter()?, (theme.to_owned(), 0), Instant::now());
-        Ok(Self { screen, theme, look, began: now, ticked: now, drawn: now, is_dirty: true, has_focus: true })
+    /// If it can't be.
+    pub(super) fn open(looks: Looks) -> Result<Self> {
+        let (theme, look) = (looks.first(), looks.at(looks.first()));
+        if looks.forces_color() {
+            crossterm::style::force_color_output(true);
+        }
+        let screen = Screen::enter()?;
+        let background = if looks.is_auto() { background::ask() } else { Answer::default() };
+        let now = Instant::now();
+        let (began, ticked, drawn) = (now, now, now);
+        Ok(Self { screen, looks, theme, look, background, began, ticked, drawn, is_dirty: true, has_focus: true })
     }
 
     /// Shows something until the person leaves, then gives the terminal back.
@@ -124,6 +136,7 @@ impl Window {
 
     fn live(&mut self, show: &mut impl Show) -> Result<Outcome> {
         let keys = input::spawn()?;
+        self.wear(show);
         if self.screen.set_mouse(show.wants_mouse()).is_err() || self.draw(show).is_err() {
             return Ok(Outcome::TerminalLost);
         }
@@ -193,6 +206,18 @@ impl Window {
     fn input(&mut self, input: &Input, show: &mut impl Show) -> Option<Outcome> {
         match input {
             Input::Key(event) => {
+                match self.background.take(event) {
+                    Heard::Key => {}
+                    Heard::Part => return None,
+                    Heard::IsLight(is_light) => {
+                        let wanted = self.looks.for_background(is_light);
+                        // Unless the person was quicker to choose.
+                        if self.theme == self.looks.first() {
+                            show.themes().shown = wanted;
+                        }
+                        return self.serve(Vec::new(), show);
+                    }
+                }
                 let key = input::key(event)?;
                 let requests = show.key(key, self.us());
                 self.serve(requests, show)
@@ -252,14 +277,20 @@ impl Window {
                 other => show.request(other),
             }
         }
-        let (name, further) = &mut self.theme;
-        // Every theme of the table can be read: tests hold them so.
-        if std::mem::replace(further, show.theme()) != *further
-            && let Ok(look) = look(name, *further)
-        {
-            self.look = look;
-        }
+        self.wear(show);
         self.screen.set_mouse(show.wants_mouse()).is_err().then_some(Outcome::TerminalLost)
+    }
+
+    /// Wears the theme that was chosen.
+    fn wear(&mut self, show: &mut impl Show) {
+        let themes = show.themes();
+        if themes.choices.is_empty() {
+            *themes = Themes::new(self.looks.choices(), self.theme);
+        }
+        if themes.shown != self.theme {
+            self.theme = themes.shown;
+            self.look = self.looks.at(self.theme);
+        }
     }
 
     fn draw(&mut self, show: &impl Show) -> Result<()> {

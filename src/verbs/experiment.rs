@@ -3,12 +3,13 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
 
 use super::train::{absolute_paths, data_sets, log_to};
-use super::{Exit, has_terminal, user_of};
+use super::{Exit, has_terminal, looks_of, user_of};
 use crate::app::experiment::Board;
 use crate::cli::Train;
 use crate::event::Command;
@@ -44,6 +45,7 @@ pub struct Asked<'a> {
 /// For an experiment that can't be used or a run that failed (a diverged one is a result, not a failure).
 pub fn experiment(args: &Train, asked: &Asked<'_>) -> Result<Exit> {
     let user = user_of(args, !asked.headless && has_terminal())?;
+    let looks = looks_of(args, &user)?;
     let mut sets = asked.sets.to_vec();
     sets.extend(data_sets(asked.data.as_deref()));
     let (name, text) = definition::source(asked.name)?;
@@ -64,8 +66,13 @@ pub fn experiment(args: &Train, asked: &Asked<'_>) -> Result<Exit> {
         follow(&live, !args.quiet);
     } else {
         let closed = signal.clone();
-        let options =
-            tui::Options { user, read_only: false, must_close: Box::new(move || closed.exit_code().is_some()) };
+        let options = tui::Options {
+            looks,
+            user,
+            export: Arc::new(|_| String::new()),
+            read_only: false,
+            must_close: Box::new(move || closed.exit_code().is_some()),
+        };
         let shown = tui::experiment::run(options, &live.events, &live.commands);
         // The screen is gone, the work must not be: the run that is being trained is saved.
         let _ = live.commands.send(Command::Stop);

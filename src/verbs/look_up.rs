@@ -1,23 +1,25 @@
-//! The verbs that train nothing: replay, plan, list, export, completions.
+//! The verbs that train nothing: replay, plan, list, completions.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Exit, has_terminal, recording_file, user_of};
+use super::export::{exporter, tape};
+use super::{Exit, has_terminal, looks_of, recording_file, user_of};
 use crate::app::actions::Mode;
 use crate::app::keymap::Keymap;
-use crate::cli::{Cli, Format, Listed, Train};
-use crate::config::load::{load, parse};
+use crate::cli::{Cli, Listed, Train};
+use crate::config::load::load;
 use crate::config::shipped;
 use crate::experiment::shipped as experiments;
 use crate::measurement::WHATS;
 use crate::signals;
 use crate::tui::{self, Source};
-use crate::{export as exports, method, objective, plan as plans, recording, run_dir, user_config, view};
+use crate::user_config::UserConfig;
+use crate::{method, objective, plan as plans, recording, run_dir, user_config};
 
 /// Shows a recording on the screen.
 ///
@@ -25,19 +27,23 @@ use crate::{export as exports, method, objective, plan as plans, recording, run_
 /// If it can't be read, or there is no terminal.
 pub fn replay(args: &Train, name: &str, speed: f64) -> Result<Exit> {
     let file = recording_file(&args.run_dir, name)?;
-    let events = recording::effective(&recording::read(&file)?);
+    let tape = tape(&file)?;
     if !has_terminal() {
         anyhow::bail!("replay needs a terminal; {} holds the events as JSON lines", file.display());
     }
+    let user = user_of(args, true)?;
+    let looks = looks_of(args, &user)?;
     let (commands, _nobody) = crossbeam_channel::unbounded();
     let signal = signals::forward(commands)?;
     let closed = signal.clone();
     let options = tui::Options {
-        user: user_of(args, true)?,
+        looks,
+        user,
+        export: exporter(file),
         read_only: true,
         must_close: Box::new(move || closed.exit_code().is_some()),
     };
-    tui::run(options, Source::Replay { events, speed }, |_| {})?;
+    tui::run(options, Source::Replay { tape, speed }, |_| {})?;
     Ok(Exit { code: signal.exit_code().unwrap_or(0), ..Exit::default() })
 }
 
@@ -66,7 +72,7 @@ pub fn plan(name: &str, sets: &[String], json: bool) -> Result<Exit> {
 ///
 /// # Errors
 /// If the run directory can't be read.
-pub fn list(runs: &Path, what: Listed) -> Result<Exit> {
+pub fn list(args: &Train, what: Listed) -> Result<Exit> {
     let mut text = String::new();
     let mut row = |name: &str, about: &str| {
         let _ = writeln!(text, "{}", format!("{name:<16} {about}").trim_end());
@@ -80,9 +86,14 @@ pub fn list(runs: &Path, what: Listed) -> Result<Exit> {
         Listed::Methods => method::METHODS.iter().for_each(|m| row(m.name(), m.about())),
         Listed::Objectives => objective::OBJECTIVES.iter().for_each(|o| row(o.name(), o.about())),
         Listed::Measurements => WHATS.iter().for_each(|(_, _, name, about)| row(name, about)),
-        Listed::Themes => view::theme::THEMES.iter().for_each(|(name, text)| row(name, shipped::about(text))),
+        Listed::Themes => {
+            looks_of(args, &UserConfig::default())?
+                .choices()
+                .iter()
+                .for_each(|choice| row(&choice.name, &choice.about));
+        }
         Listed::Runs => {
-            for (dir, _) in run_dir::list(runs)? {
+            for (dir, _) in run_dir::list(&args.run_dir)? {
                 let name = dir.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
                 row(&name, &summary(&dir.join(recording::FILE)));
             }
@@ -121,21 +132,6 @@ fn summary(file: &Path) -> String {
         (None, None) => "live, or cut off".to_owned(),
     };
     format!("step {}/{}{full}, {state}", app.step, app.total_steps())
-}
-
-/// Writes a run in another tool's format.
-///
-/// # Errors
-/// If the run has no checkpoint, its model has no equal there, or the folder can't be written.
-pub fn export(runs: &Path, name: &str, format: Format, out: &Path) -> Result<Exit> {
-    let dir = run_dir::find(runs, name)?;
-    let file = dir.join("config.toml");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-    let config = parse(&file.display().to_string(), &text, &[])?;
-    let written = match format {
-        Format::Hf => exports::hf::write(&dir, &config, out)?,
-    };
-    Ok(Exit::text(written))
 }
 
 /// A completion script.

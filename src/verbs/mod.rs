@@ -5,13 +5,15 @@
 
 mod eval;
 mod experiment;
+mod export;
 mod look_up;
 mod rerun;
 mod train;
 
 pub use eval::{compare, eval};
 pub use experiment::{Asked, experiment};
-pub use look_up::{completions, export, list, plan, replay};
+pub use export::export;
+pub use look_up::{completions, list, plan, replay};
 pub use rerun::rerun;
 pub use train::train;
 
@@ -26,8 +28,8 @@ use crate::data::DataError;
 use crate::event::{Cause, Ending, Event};
 use crate::recording::{self, Unreadable};
 use crate::run_dir;
+use crate::tui::looks::{self, Looks, Wishes};
 use crate::user_config::{self, UserConfig};
-use crate::view::theme::{self, Depth};
 
 /// How a verb ends.
 #[derive(Debug, Default)]
@@ -75,16 +77,24 @@ fn code_of(last: Option<&Event>, signal: Option<u8>) -> u8 {
 
 /// What the user has set, if there will be a screen, and the theme that was asked for.
 ///
-/// To be called before anything is begun: what is wrong with either is a slip of the keyboard.
+/// To be called before anything is begun: what is wrong with it is a slip of the keyboard.
 fn user_of(args: &Train, has_screen: bool) -> Result<UserConfig> {
     let mut user = if has_screen { user_config::load()? } else { UserConfig::default() };
-    if let Some(theme) = &args.theme {
-        if let Err(problem) = theme::find(theme, Depth::True) {
-            return Err(ConfigError { origin: "--theme".to_owned(), problems: vec![problem] }.into());
-        }
-        user.theme = Some(theme.clone());
+    if args.theme.is_some() {
+        user.theme.clone_from(&args.theme);
     }
     Ok(user)
+}
+
+/// The themes, and the one that is wanted, in the colours and glyphs that are.
+///
+/// # Errors
+/// [`ConfigError`] if there is no such theme, or one of the user's can't be read.
+fn looks_of(args: &Train, user: &UserConfig) -> Result<Looks> {
+    let wishes = Wishes { theme: user.theme.clone(), depth: user.colors, glyphs: user.glyphs };
+    let looks = Looks::gather(&wishes, looks::user_themes().as_deref());
+    let origin = if args.theme.is_some() { "--theme" } else { "`theme` in the user's config" };
+    looks.map_err(|problem| ConfigError { origin: origin.to_owned(), problems: vec![problem] }.into())
 }
 
 /// Whether there is a terminal that a screen can be drawn on.

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{Exit, has_terminal, recording_file, user_of};
+use super::export::exporter;
+use super::{Exit, has_terminal, looks_of, recording_file, user_of};
 use crate::cli::Train;
 use crate::config::load::parse;
 use crate::event::{Event, Stamped};
@@ -41,8 +42,12 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
         headless::run(&session.events, &session.commands, headless::Options { json: false, text: !args.quiet }, watch);
     } else {
         let closed = signal.clone();
+        let user = user_of(args, true)?;
+        let looks = looks_of(args, &user)?;
         let options = tui::Options {
-            user: user_of(args, true)?,
+            looks,
+            user,
+            export: exporter(file.clone()),
             read_only: true,
             must_close: Box::new(move || closed.exit_code().is_some()),
         };

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{Exit, code_of, has_terminal, user_of};
+use super::export::exporter;
+use super::{Exit, code_of, has_terminal, looks_of, user_of};
 use crate::cli::Train;
 use crate::config::load::{ConfigError, load, parse};
 use crate::config::{RunConfig, Source as DataSource};
@@ -14,10 +15,11 @@ use crate::event::{Command, Event, Stamped};
 use crate::run_dir::RunDir;
 use crate::session::{self, Job, Scripted, Session};
 use crate::signals::{self, StopSignal};
+use crate::tui::looks::Looks;
 use crate::tui::terminal::mark_survivable_thread;
 use crate::tui::{self, Outcome, Source};
 use crate::user_config::UserConfig;
-use crate::{headless, objective};
+use crate::{headless, objective, recording};
 
 /// The shipped config that is trained when none is named.
 const DEFAULT_CONFIG: &str = "quickstart";
@@ -29,6 +31,7 @@ const DEFAULT_CONFIG: &str = "quickstart";
 pub fn train(args: &Train) -> Result<Exit> {
     let is_headless = args.headless || !has_terminal();
     let user = user_of(args, !is_headless)?;
+    let looks = looks_of(args, &user)?;
     let script = args.commands.as_deref().map_or(Ok(Vec::new()), read_script)?;
     let (job, config) = match &args.resume {
         Some(name) => resume(args, name)?,
@@ -51,7 +54,7 @@ pub fn train(args: &Train) -> Result<Exit> {
         last = headless::run(&session.events, &session.commands, options, |_| {});
         session.join();
     } else {
-        let outcome = show(args, user, &session, &signal, &mut last);
+        let outcome = show(args, (user, looks), &dir, &session, &signal, &mut last);
         if !matches!(outcome, Ok(Outcome::Left)) && !is_end(last.as_ref()) {
             // The screen is gone, the work must not be.
             let _ = session.commands.send(Command::Stop);
@@ -85,14 +88,20 @@ fn is_end(event: Option<&Event>) -> bool {
 /// Shows the run until the person leaves; `last` is the last event that was seen.
 fn show(
     args: &Train,
-    user: UserConfig,
+    (user, looks): (UserConfig, Looks),
+    dir: &Path,
     session: &Session,
     signal: &StopSignal,
     last: &mut Option<Event>,
 ) -> Result<Outcome> {
     let signal = signal.clone();
-    let options =
-        tui::Options { user, read_only: args.read_only, must_close: Box::new(move || signal.exit_code().is_some()) };
+    let options = tui::Options {
+        looks,
+        user,
+        export: exporter(dir.join(recording::FILE)),
+        read_only: args.read_only,
+        must_close: Box::new(move || signal.exit_code().is_some()),
+    };
     let source = Source::Live { events: session.events.clone(), commands: session.commands.clone() };
     tui::run(options, source, |stamped: &Stamped| {
         if !matches!(stamped.event, Event::Progress { .. }) {

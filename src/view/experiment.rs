@@ -38,6 +38,9 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board, look: &Look) {
         Some(Ended::Failed(reason)) => draw_failure(look, reason, body, buf),
         _ => draw_live(board, look, body, buf),
     }
+    if board.themes.is_open() {
+        panel::themes::draw(&board.themes, look, area, buf);
+    }
     if let Some(help) = &board.help {
         panel::help::draw(help, &board.help_entries(help), look, area, buf);
     }

@@ -48,10 +48,11 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
     if area.width < LEAST.0 || area.height < LEAST.1 {
         return too_small(app, look, area, buf);
     }
-    let parts = screen::Parts::of(area);
+    let parts = screen::Parts::of(app, area);
     panel::tabs::draw(app, look, parts.tabs, buf);
     panel::header::draw(app, look, parts.header, buf);
     panel::stages::draw(app, look, parts.stages, buf);
+    panel::scrub::draw(app, look, parts.scrub, buf);
     panel::footer::draw(app, look, parts.footer, buf);
     for (pane, place) in screen::panes(app, parts.body) {
         draw_pane(app, look, pane, place, buf);
@@ -67,6 +68,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
     }
     if app.run.failure.is_some() && app.ui.overlay == Overlay::None {
         panel::dialog::failure(app, look, area, buf);
+    }
+    if app.ui.themes.is_open() {
+        panel::themes::draw(&app.ui.themes, look, area, buf);
     }
 }
 

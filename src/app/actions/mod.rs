@@ -76,6 +76,10 @@ pub enum Action {
     Smoothing,
     /// The next theme.
     Theme,
+    /// The theme picker.
+    Themes,
+    /// The pane as files.
+    Export,
     /// The list of keys.
     Help,
     /// The command palette.
@@ -108,6 +112,8 @@ pub enum Action {
     Start,
     /// A replay's end.
     End,
+    /// To a replay's end, and stay there.
+    Follow,
     /// Twice as fast.
     SpeedUp,
     /// Half as fast.

@@ -12,9 +12,11 @@ mod loss;
 pub(super) mod measured;
 pub(super) mod menu;
 pub(super) mod palette;
+pub(super) mod scrub;
 pub(super) mod stages;
 mod strip;
 pub(super) mod tabs;
+pub(super) mod themes;
 mod transitions;
 
 use ratatui::buffer::Buffer;

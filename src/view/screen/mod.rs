@@ -23,24 +23,28 @@ pub(super) struct Parts {
     pub(super) stages: Rect,
     /// The panes.
     pub(super) body: Rect,
+    /// Where a replay stands; empty in a live run and on small screens.
+    pub(super) scrub: Rect,
     /// Keys and notices.
     pub(super) footer: Rect,
 }
 
 impl Parts {
     /// Where they stand.
-    pub(super) fn of(area: Rect) -> Self {
+    pub(super) fn of(app: &App, area: Rect) -> Self {
         let header = if area.width >= 170 || area.height < 24 { 1 } else { 2 };
         let ribbon = if area.height >= 16 { 2 } else { 1 };
-        let [tabs, header, stages, body, footer] = Layout::vertical([
+        let scrub = u16::from(app.replay.is_some() && area.height >= 20);
+        let [tabs, header, stages, body, scrub, footer] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(header),
             Constraint::Length(ribbon),
             Constraint::Min(0),
+            Constraint::Length(scrub),
             Constraint::Length(1),
         ])
         .areas(area);
-        Self { tabs, header, stages, body, footer }
+        Self { tabs, header, stages, body, scrub, footer }
     }
 }
 

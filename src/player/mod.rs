@@ -1,0 +1,331 @@
+//! The player: where a replay stands in a recording. Pure arithmetic over time stamps; never draws, never waits.
+//!
+//! `tape` keeps the events in little memory, `index` what the run was along the way, so that a jump to anywhere in a
+//! million steps is a short fold.
+
+mod index;
+pub mod tape;
+
+use crate::app::run::Run;
+use crate::app::{ReplayMark, ReplayState, Seek};
+use crate::event::{Event, Stamped};
+use index::Index;
+use tape::Tape;
+
+/// A pause in the recording lasts at most this long in the replay.
+const LONGEST_GAP_US: u64 = 2_000_000;
+const SPEEDS: std::ops::RangeInclusive<f64> = 0.25..=64.0;
+
+/// A replay.
+pub struct Player {
+    tape: Tape,
+    /// When each event is shown, with long gaps cut.
+    times: Vec<u64>,
+    index: Index,
+    /// How many events are shown.
+    shown: usize,
+    /// Time of the replay.
+    now: f64,
+    speed: f64,
+    is_playing: bool,
+    /// At the end it waits there for what is still to come.
+    is_following: bool,
+}
+
+impl Player {
+    /// A replay at its beginning, playing.
+    pub fn new(tape: Tape, speed: f64) -> Self {
+        let speed = if speed.is_finite() { speed.clamp(*SPEEDS.start(), *SPEEDS.end()) } else { 1.0 };
+        let (index, times) = (Index::new(&tape), Vec::with_capacity(tape.len()));
+        let (shown, now, is_playing, is_following) = (0, 0.0, true, false);
+        let mut player = Self { tape, times, index, shown, now, speed, is_playing, is_following };
+        player.time();
+        player
+    }
+
+    /// Gives the events that have none yet their times.
+    fn time(&mut self) {
+        for place in self.times.len()..self.tape.len() {
+            let gap = place.checked_sub(1).map_or(0, |last| self.tape.us(place).saturating_sub(self.tape.us(last)));
+            self.times.push(self.times.last().map_or(0, |last| last + gap.min(LONGEST_GAP_US)));
+        }
+    }
+
+    /// Adds what has happened since to a recording of a run that is still being trained. Returns the run to show instead
+    /// if events that were shown have been taken back.
+    pub fn extend(&mut self, events: impl IntoIterator<Item = Stamped>) -> Option<Run> {
+        let mut least = self.tape.len();
+        for stamped in events {
+            let place = self.tape.push(stamped);
+            if place < self.times.len() {
+                self.index.cut(place, &self.tape);
+                self.times.truncate(place);
+                least = least.min(place);
+            }
+        }
+        self.time();
+        self.index.catch_up(&self.tape);
+        if self.is_following {
+            self.go(self.tape.len());
+        } else if least < self.shown {
+            self.go(least);
+        } else {
+            return None;
+        }
+        Some(self.run())
+    }
+
+    /// How many events are shown.
+    pub fn shown(&self) -> usize {
+        self.shown
+    }
+
+    /// The run as it is shown.
+    pub fn run(&self) -> Run {
+        self.index.run(self.shown, &self.tape)
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> ReplayState {
+        let share = self.shown as f64 / self.tape.len().max(1) as f64;
+        let at = self.shown.checked_sub(1).map_or(0, |i| self.times[i]);
+        let length = self.times.last().copied().unwrap_or(0);
+        let (is_playing, speed, is_following) = (self.is_playing, self.speed, self.is_following);
+        ReplayState { is_playing, speed, is_following, share, at_us: at, length_us: length }
+    }
+
+    /// What stands along the way: stages, what was done by hand, the end if it was a bad one.
+    pub fn marks(&self) -> Vec<ReplayMark> {
+        let total = self.tape.len().max(1) as f64;
+        let of = |(place, event): (usize, &Event)| {
+            let share = place as f64 / total;
+            match event {
+                Event::StageEntered { stage, by_hand: false, .. } => Some(ReplayMark::Stage { share, stage: *stage }),
+                Event::StageEntered { by_hand: true, .. } | Event::ScheduleEdited { .. } => {
+                    Some(ReplayMark::Hand { share })
+                }
+                Event::Failed { .. } => Some(ReplayMark::Failure { share }),
+                _ => None,
+            }
+        };
+        self.tape.others().filter_map(of).collect()
+    }
+
+    /// Lets time pass; returns the places of the events that are newly shown.
+    pub fn tick(&mut self, us: u64) -> std::ops::Range<usize> {
+        let from = self.shown;
+        if self.is_playing {
+            self.now += us as f64 * self.speed;
+            while self.shown < self.tape.len() && self.times[self.shown] as f64 <= self.now {
+                self.shown += 1;
+            }
+            if self.shown == self.tape.len() {
+                self.is_playing = false;
+            }
+        }
+        from..self.shown
+    }
+
+    /// The events of some places, as [`Self::tick`] returns them.
+    pub fn events(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = Stamped> {
+        self.tape.range(places)
+    }
+
+    /// Moves. Returns whether another place is shown than before: the run is then [`Self::run`].
+    pub fn seek(&mut self, seek: Seek) -> bool {
+        let total = self.tape.len();
+        // Whoever moves looks at something else than the end.
+        self.is_following &= matches!(seek, Seek::Speed(_));
+        match seek {
+            Seek::Toggle => {
+                if self.shown == total {
+                    self.go(0);
+                    self.is_playing = true;
+                    return true;
+                }
+                self.is_playing = !self.is_playing;
+                return false;
+            }
+            Seek::Speed(by) => {
+                self.speed = (self.speed * 2f64.powi(by)).clamp(*SPEEDS.start(), *SPEEDS.end());
+                return false;
+            }
+            Seek::Start => self.go(0),
+            Seek::End => self.go(total),
+            Seek::Follow => {
+                (self.is_following, self.is_playing) = (true, false);
+                self.go(total);
+            }
+            Seek::Percent(by) => {
+                let to = self.shown as i64 + total as i64 * by / 100;
+                self.go(usize::try_from(to).unwrap_or(0));
+            }
+            Seek::Share(share) => self.go((share.clamp(0.0, 1.0) * total as f64).round() as usize),
+            Seek::Steps(by) => {
+                self.is_playing = false;
+                self.go_by_steps(by);
+            }
+            Seek::Step(steps) => {
+                self.is_playing = false;
+                self.go(self.tape.behind_step(steps));
+            }
+            Seek::Stages(by) => self.go_by_stages(by),
+        }
+        true
+    }
+
+    /// To just behind the n-th step, on or back.
+    fn go_by_steps(&mut self, by: i64) {
+        let n = usize::try_from(by.unsigned_abs()).unwrap_or(usize::MAX).saturating_sub(1);
+        let is_step = |place: &usize| self.tape.is_step(*place);
+        let to = if by > 0 {
+            (self.shown..self.tape.len()).filter(is_step).nth(n).map_or(self.tape.len(), |i| i + 1)
+        } else {
+            // The one just shown is where we stand: go before it.
+            (0..self.shown.saturating_sub(1)).rev().filter(is_step).nth(n).map_or(0, |i| i + 1)
+        };
+        self.go(to);
+    }
+
+    /// To just behind the n-th beginning of a stage, on or back.
+    fn go_by_stages(&mut self, by: i64) {
+        let n = usize::try_from(by.unsigned_abs()).unwrap_or(usize::MAX).saturating_sub(1);
+        let all = self.tape.others().filter(|(_, e)| matches!(e, Event::StageEntered { .. })).map(|(place, _)| place);
+        let to = if by > 0 {
+            all.filter(|place| *place >= self.shown).nth(n).map_or(self.tape.len(), |i| i + 1)
+        } else {
+            all.rev().filter(|place| place + 1 < self.shown).nth(n).map_or(0, |i| i + 1)
+        };
+        self.go(to);
+    }
+
+    fn go(&mut self, to: usize) {
+        self.shown = to.min(self.tape.len());
+        self.now = self.shown.checked_sub(1).map_or(0.0, |i| self.times[i] as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Command;
+    use crate::schedule::Schedule;
+
+    fn recording() -> Tape {
+        let path = "11".parse().unwrap();
+        let step =
+            |i: u64| Event::Stepped { step: i, stage: 0, path, loss: 1.0, learning_rate: 0.1, gradient_norm: 1.0 };
+        let mut events: Vec<_> = (0..10).map(|i| Stamped { seq: i, us: i * 100_000, event: step(i) }).collect();
+        events.push(Stamped { seq: 10, us: 60_000_000, event: Event::Applied { step: 10, command: Command::Stop } });
+        events.into_iter().collect()
+    }
+
+    #[test]
+    fn time_passes_at_the_speed_and_long_gaps_are_cut() {
+        let mut player = Player::new(recording(), 2.0);
+        assert_eq!(player.tick(0).len(), 1);
+        assert_eq!(player.tick(100_000).len(), 2);
+        player.seek(Seek::Toggle);
+        assert_eq!(player.tick(1_000_000).len(), 0);
+        player.seek(Seek::Toggle);
+        // 0.9 s of steps and a gap cut to 2 s, at twice the speed.
+        player.tick(1_350_000);
+        assert_eq!((player.shown(), player.state().is_playing), (11, false));
+        assert!(player.seek(Seek::Toggle), "from the end it begins anew");
+        assert_eq!(player.shown(), 0);
+    }
+
+    #[test]
+    fn seeks_land_behind_steps_and_at_the_ends() {
+        let mut player = Player::new(recording(), 1.0);
+        player.seek(Seek::Steps(3));
+        assert_eq!(player.shown(), 3);
+        player.seek(Seek::Steps(-1));
+        assert_eq!(player.shown(), 2);
+        player.seek(Seek::Steps(-9));
+        assert_eq!(player.shown(), 0);
+        player.seek(Seek::Percent(50));
+        assert_eq!(player.shown(), 5);
+        player.seek(Seek::End);
+        assert_eq!((player.shown(), player.state().share), (11, 1.0));
+        player.seek(Seek::Percent(-500));
+        assert_eq!(player.shown(), 0);
+        for _ in 0..20 {
+            player.seek(Seek::Speed(1));
+        }
+        assert_eq!(player.state().speed, 64.0);
+        Player::new(Tape::default(), f64::NAN).tick(1);
+    }
+
+    fn entered(seq: u64, step: u64, stage: usize, by_hand: bool) -> Stamped {
+        let schedule = Schedule { layers: 2, stages: Vec::new() };
+        let event = Event::StageEntered { step, stage, path_length: 1, by_hand, expected: Vec::new(), schedule };
+        Stamped { seq, us: seq * 100_000, event }
+    }
+
+    #[test]
+    fn every_seek_shows_what_a_fold_of_the_same_events_shows() {
+        let path = "11".parse().unwrap();
+        let step = |step| Event::Stepped { step, stage: 0, path, loss: 1.0, learning_rate: 0.1, gradient_norm: 1.0 };
+        let mut events = Vec::new();
+        for i in 0..40 {
+            let seq = events.len() as u64;
+            if i % 10 == 0 {
+                events.push(entered(seq, i, (i / 10) as usize, i == 20));
+            }
+            let seq = events.len() as u64;
+            events.push(Stamped { seq, us: seq * 100_000, event: step(i) });
+        }
+        let mut player = Player::new(events.iter().cloned().collect(), 1.0);
+        assert_eq!(
+            player.marks(),
+            [
+                ReplayMark::Stage { share: 0.0, stage: 0 },
+                ReplayMark::Stage { share: 0.25, stage: 1 },
+                ReplayMark::Hand { share: 0.5 },
+                ReplayMark::Stage { share: 0.75, stage: 3 },
+            ]
+        );
+        for (seek, shown) in [
+            (Seek::Step(15), 17),
+            (Seek::Stages(1), 23),
+            (Seek::Stages(-1), 12),
+            (Seek::Stages(-1), 1),
+            (Seek::Stages(-1), 0),
+            (Seek::Share(0.5), 22),
+            (Seek::Steps(1), 24),
+            (Seek::Steps(-2), 21),
+            (Seek::Step(10_000), 44),
+            (Seek::Step(0), 0),
+            (Seek::Stages(9), 44),
+        ] {
+            assert!(player.seek(seek));
+            assert_eq!(player.shown(), shown, "{seek:?}");
+            let mut wanted = Run::default();
+            events[..shown].iter().for_each(|event| wanted.apply(event));
+            assert!(player.run() == wanted, "{seek:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_still_trained_is_followed_and_what_it_takes_back_goes() {
+        let path = "11".parse().unwrap();
+        let step = |i: u64| {
+            let event = Event::Stepped { step: i, stage: 0, path, loss: 1.0, learning_rate: 0.1, gradient_norm: 1.0 };
+            Stamped { seq: i, us: i * 100_000, event }
+        };
+        let mut player = Player::new((0..5).map(step).collect(), 1.0);
+        player.seek(Seek::Steps(2));
+        assert!(player.extend((5..8).map(step)).is_none(), "whoever looks back is left alone");
+        assert_eq!((player.shown(), player.state().share), (2, 0.25));
+        player.seek(Seek::Follow);
+        let run = player.extend((8..10).map(step)).unwrap();
+        assert_eq!((run.step, player.shown(), player.state().is_following), (10, 10, true));
+        let event = Event::Resumed { step: 6, keep: 6, file: String::new(), damaged: Vec::new() };
+        let resumed = Stamped { seq: 6, us: 2_000_000, event };
+        let run = player.extend([resumed, Stamped { seq: 7, ..step(6) }]).unwrap();
+        assert_eq!((run.step, player.shown()), (7, 8));
+        player.seek(Seek::Steps(-1));
+        assert!(!player.state().is_following);
+    }
+}
