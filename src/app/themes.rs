@@ -71,7 +71,7 @@ impl Themes {
             Key::Home | Key::Char('g') => self.shown = 0,
             Key::End | Key::Char('G') => self.shown = self.choices.len().saturating_sub(1),
             Key::Enter | Key::Char(' ') => self.before = None,
-            Key::Esc | Key::Char('q') | Key::Ctrl(_) => self.cancel(),
+            Key::Esc | Key::Char('q') | Key::Ctrl('c') => self.cancel(),
             _ => {}
         }
     }

@@ -82,7 +82,7 @@ impl App {
         self.ui.notice = None;
         if self.ui.themes.is_open() {
             self.ui.themes.key(key);
-            return self.interrupt_or_nothing(key, us);
+            return self.key_of_the_program(key, us).unwrap_or_default();
         }
         match std::mem::take(&mut self.ui.overlay) {
             Overlay::None => {}
