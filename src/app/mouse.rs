@@ -32,6 +32,8 @@ pub enum Target {
     Pane(Pane, [f64; 2]),
     /// The stage ribbon: the step there.
     Ribbon(u64),
+    /// The scrub bar: the share of the recording there.
+    Scrub(f64),
     /// A key in the footer.
     Footer(&'static Binding),
     /// A suggestion of the palette.
@@ -67,6 +69,11 @@ impl App {
                 return self.perform(binding, Given::Nothing, us);
             }
             (Target::Ribbon(step), Gesture::Click | Gesture::Drag) => return self.at_ribbon(step, gesture),
+            (Target::Scrub(share), Gesture::Click | Gesture::Drag) => {
+                return vec![Request::Replay(Seek::Share(share))];
+            }
+            (Target::Scrub(_), Gesture::WheelUp) => return vec![Request::Replay(Seek::Percent(1))],
+            (Target::Scrub(_), Gesture::WheelDown) => return vec![Request::Replay(Seek::Percent(-1))],
             (Target::Pane(pane, at), gesture) => self.in_pane(pane, at, gesture, us),
             _ => {}
         }

@@ -85,7 +85,13 @@ pub fn hit(app: &App, look: &Look, area: Rect, x: u16, y: u16) -> Target {
         Overlay::Help(help) => return panel::help::at(&app.help_entries(help), area, x, y),
         _ => return Target::Overlay,
     }
-    let parts = screen::Parts::of(area);
+    if app.ui.themes.is_open() {
+        return Target::Overlay;
+    }
+    let parts = screen::Parts::of(app, area);
+    if parts.scrub.contains((x, y).into()) {
+        return panel::scrub::share(parts.scrub, x).map_or(Target::Nothing, Target::Scrub);
+    }
     if parts.tabs.contains((x, y).into()) {
         let tab = panel::tabs::places(parts.tabs).find(|(_, from, columns)| (*from..from + columns).contains(&x));
         return tab.map_or(Target::Nothing, |(screen, ..)| Target::Tab(screen));
