@@ -6,6 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use raptr_tui::app::experiment::{Board, Ended};
+use raptr_tui::app::compare::Reference;
 use raptr_tui::app::help::Help;
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::{App, Msg, Options};
@@ -90,6 +91,71 @@ fn the_screen_at_every_tier_in_colour_and_without() {
             let name = format!("{theme}-{width}x{height}");
             insta::assert_snapshot!(name, picture(&render(&app, &look(theme), width, height)));
         }
+    }
+}
+
+/// The quickstart after so many steps, as another run to be compared with.
+fn reference(name: &str, step: u64, shift: f32) -> Msg {
+    let mut events = shipped("quickstart.jsonl");
+    for stamped in &mut events {
+        match &mut stamped.event {
+            Event::Stepped { loss, .. } => *loss += shift,
+            Event::Evaluated { scores, .. } => scores.iter_mut().for_each(|s| s.loss += shift),
+            Event::Started(started) => started.layer_flops *= 1.4,
+            _ => {}
+        }
+    }
+    Msg::Reference(Box::new(Reference { name: name.to_owned(), run: app_at(&events, step).run }))
+}
+
+/// The Loss screen after 1700 steps and these keys.
+fn loss_screen(keys: &[Key]) -> App {
+    let mut app = app_at(&shipped("quickstart.jsonl"), 1700);
+    press(&mut app, &[Key::Char('3')]);
+    press(&mut app, keys);
+    app
+}
+
+#[test]
+fn the_loss_screen_in_every_state() {
+    let c = Key::Char;
+    let compared = {
+        let mut app = loss_screen(&[c('x'), c('x')]);
+        app.update(reference("base", 3000, 0.06));
+        app.update(reference("early-训练", 900, -0.04));
+        app
+    };
+    let broken = {
+        let mut app = App::new(Options::default());
+        for stamped in shipped("quickstart.jsonl").into_iter().take(420) {
+            let event = match stamped.event {
+                Event::Stepped { step, stage, path, learning_rate, gradient_norm, .. } if (200..240).contains(&step) => {
+                    Event::Stepped { step, stage, path, loss: f32::NAN, learning_rate, gradient_norm }
+                }
+                event => event,
+            };
+            app.update(Msg::Event(Stamped { event, ..stamped }));
+        }
+        press(&mut app, &[c('3')]);
+        app
+    };
+    let states = [
+        ("plain", loss_screen(&[])),
+        ("crosshair", loss_screen(&[c('z'), c('z'), c('i'), c('h'), c('h'), c('h')])),
+        ("log", loss_screen(&[c('y'), c('s'), c('i')])),
+        ("compared", compared),
+        ("nan", broken),
+        ("transition", loss_screen(&[Key::Tab, Key::Up])),
+    ];
+    for (name, app) in &states {
+        for (width, height) in [(120, 36), (80, 24), (60, 20)] {
+            let name = format!("loss-{name}-{width}x{height}");
+            insta::assert_snapshot!(name, picture(&render(app, &look("dark"), width, height)));
+        }
+        let mono = render(app, &look("mono"), 120, 36);
+        insta::assert_snapshot!(format!("loss-{name}-mono"), picture(&mono));
+        let ascii = render(app, &Look { glyphs: Glyphs::Ascii, ..look("default") }, 120, 36);
+        insta::assert_snapshot!(format!("loss-{name}-ascii"), text(&ascii));
     }
 }
 
@@ -433,7 +499,7 @@ proptest! {
 fn a_frame_is_quick_after_many_steps() {
     // No timing here (the benches have it): only that what is kept does not grow with the run.
     let app = synthetic(128, 60_000, 1.0, "long");
-    assert!(app.run.history.buckets().len() <= 4096 && app.run.paths.len() <= 1024);
+    assert!(app.run.history.len() <= 62_000 && app.run.paths.len() <= 1024);
 }
 
 /// An experiment in the middle: two arms tuned, the first seeds done, one diverged, the quickstart being trained.

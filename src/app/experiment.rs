@@ -210,12 +210,8 @@ impl Board {
                 self.themes.open();
                 Vec::new()
             }
-            Some(Action::LogScale) => {
-                self.run.ui.log_scale = !self.run.ui.log_scale;
-                Vec::new()
-            }
-            Some(Action::Smoothing) => {
-                self.run.ui.smoothing = self.run.ui.smoothing.next();
+            Some(Action::Chart(action)) => {
+                self.run.act_on_chart(action);
                 Vec::new()
             }
             Some(Action::ScrollUp) => self.scroll_by(-1),

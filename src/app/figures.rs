@@ -43,24 +43,28 @@ impl Run {
         Some(self.started.as_ref()?.tokens_per_step as f64 / self.step_seconds()?)
     }
 
-    /// Seconds until the last step, from what is left in FLOPs and how fast recent ones went.
-    pub fn eta_seconds(&self) -> Option<f64> {
+    /// FLOPs that the steps from here to a later one will take by the schedule.
+    pub fn flops_until(&self, step: u64) -> f64 {
+        let mut end = 0;
+        let stages = self.schedule.iter().flat_map(|s| &s.stages);
+        let left = stages.map(|stage| {
+            end += stage.steps;
+            end.min(step).saturating_sub(self.step.max(end - stage.steps)) as f64 * self.step_flops(stage.mean_length())
+        });
+        left.sum()
+    }
+
+    /// How fast recent steps went, by their FLOPs.
+    pub fn seconds_per_flop(&self) -> Option<f64> {
         let us: u64 = self.recent.iter().map(|r| r.0).sum();
         let flops: f64 = self.recent.iter().map(|r| r.1).sum();
-        if us == 0 || flops <= 0.0 {
-            return None;
-        }
-        let schedule = self.schedule.as_ref()?;
-        let mut end = 0;
-        let left: f64 = schedule
-            .stages
-            .iter()
-            .map(|stage| {
-                end += stage.steps;
-                end.saturating_sub(self.step).min(stage.steps) as f64 * self.step_flops(stage.mean_length())
-            })
-            .sum();
-        Some(left / flops * us as f64 / 1e6)
+        (us > 0 && flops > 0.0).then(|| us as f64 / 1e6 / flops)
+    }
+
+    /// Seconds until the last step, from what is left in FLOPs and how fast recent ones went.
+    pub fn eta_seconds(&self) -> Option<f64> {
+        self.schedule.as_ref()?;
+        Some(self.flops_until(u64::MAX) * self.seconds_per_flop()?)
     }
 
     /// The time of a step by its layers, once two path lengths were timed.

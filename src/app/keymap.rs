@@ -183,15 +183,15 @@ mod tests {
 
     #[test]
     fn the_user_changes_keys() {
-        let map = changed(&[("pause", &["x", "f5"]), ("measured", &[])]).unwrap();
+        let map = changed(&[("pause", &["J", "f5"]), ("measured", &[])]).unwrap();
         let place = |mode| Place { mode, screen: Screen::Train, pane: Pane::Loss };
         let action = |key, mode| map.find(key, place(mode)).map(|b| b.action);
-        assert_eq!(action(Key::Char('x'), Mode::Run), Some(Action::Toggle));
+        assert_eq!(action(Key::Char('J'), Mode::Run), Some(Action::Toggle));
         assert_eq!(action(Key::F(5), Mode::Experiment), Some(Action::Toggle), "the same name in each mode");
         assert_eq!(action(Key::Char(' '), Mode::Run), None);
         assert_eq!(action(Key::Char(' '), Mode::Replay), Some(Action::Toggle), "play is an action of its own");
         assert_eq!(action(Key::Char('m'), Mode::Run), None);
-        assert_eq!(map.name_of(Action::Toggle, Mode::Run).as_deref(), Some("x"));
+        assert_eq!(map.name_of(Action::Toggle, Mode::Run).as_deref(), Some("J"));
         assert_eq!(map.name_of(Action::Measured, Mode::Run), None);
     }
 
@@ -202,11 +202,11 @@ mod tests {
             assert_eq!(problems.len(), 1, "{problems:?}");
             parts.iter().for_each(|part| assert!(problems[0].contains(part), "no `{part}` in {problems:?}"));
         };
-        wrong(&[("paus", &["x"])], &["`keys.paus`", "no action", "list actions"]);
+        wrong(&[("paus", &["J"])], &["`keys.paus`", "no action", "list actions"]);
         wrong(&[("pause", &["spce"])], &["`keys.pause`", "`spce` is not a key"]);
         wrong(&[("pause", &["c"])], &["`keys.pause`", "`c` is the key of `save` already"]);
-        wrong(&[("save", &["x"]), ("evaluate", &["x"])], &["`x` is the key of"]);
-        wrong(&[("pause", &["x", "x"])], &["`keys.pause`", "twice"]);
+        wrong(&[("save", &["J"]), ("evaluate", &["J"])], &["`J` is the key of"]);
+        wrong(&[("pause", &["J", "J"])], &["`keys.pause`", "twice"]);
         wrong(&[("quit", &[]), ("interrupt", &[])], &["no way out"]);
         // Two that change places are no problem.
         assert!(changed(&[("save", &["e"]), ("expand", &["c", "enter"])]).is_ok());

@@ -6,6 +6,8 @@
 
 pub mod actions;
 pub mod argument;
+pub mod chart;
+pub mod compare;
 pub mod experiment;
 mod figures;
 mod fuzzy;
@@ -24,6 +26,7 @@ mod update;
 
 use crate::event::{Command, Stamped};
 use actions::Mode;
+use compare::Reference;
 use keymap::{Keymap, Place};
 use keys::Key;
 use run::Run;
@@ -55,6 +58,8 @@ pub enum Msg {
     },
     /// Where the replay stands.
     Replay(ReplayState),
+    /// Another run to be shown beside this one.
+    Reference(Box<Reference>),
     /// What stands along the recording.
     Marks(Vec<ReplayMark>),
     /// Something to tell the person.
@@ -160,6 +165,8 @@ pub struct App {
     pub run: Run,
     /// Chosen by the person.
     pub ui: Ui,
+    /// Other runs beside it.
+    pub references: Vec<Reference>,
     /// Commands sent and not yet answered.
     pub pending: Vec<Command>,
     /// Who the screen is for.
@@ -177,9 +184,9 @@ pub struct App {
 impl App {
     /// A screen that has seen nothing yet.
     pub fn new(options: Options) -> Self {
-        let (run, ui, keymap) = (Run::default(), Ui::default(), Keymap::default());
+        let (run, ui, keymap, references) = (Run::default(), Ui::default(), Keymap::default(), Vec::new());
         let (pending, replay, replay_marks, has_ended) = (Vec::new(), None, Vec::new(), false);
-        Self { run, ui, pending, options, replay, replay_marks, has_ended, keymap }
+        Self { run, ui, references, pending, options, replay, replay_marks, has_ended, keymap }
     }
 
     /// What is shown.
@@ -209,9 +216,16 @@ impl App {
             Pane::Loss | Pane::Strip => 0,
             Pane::Layers => self.run.layers(),
             Pane::Transitions => self.run.transitions.len(),
+            Pane::Compare => 5 * self.references.len(),
             Pane::Log => self.run.log.len(),
         };
         lines.saturating_sub(1)
+    }
+
+    /// The transition that is looked at: the newest, or one further up if its list is scrolled.
+    pub fn selected_transition(&self) -> Option<&crate::event::Transition> {
+        let back = self.scroll(Pane::Transitions);
+        self.run.transitions.iter().rev().nth(back.min(self.run.transitions.len().saturating_sub(1)))
     }
 
     /// Pages of what was measured: each series, and the time of a step.

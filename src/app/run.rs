@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::history::History;
+use super::history::{History, Spent};
 use crate::event::{Cause, Command, Ending, Event, Measurement, Score, Stamped, Started, Transition, Why};
 use crate::layer_path::LayerPath;
 use crate::schedule::Schedule;
@@ -39,6 +39,36 @@ pub struct Measured {
     pub step: u64,
     /// In the run's unit.
     pub loss: f32,
+    /// What had been spent by then.
+    pub spent: Spent,
+}
+
+/// A change of stage or path length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The first step with it.
+    pub step: u64,
+    /// 0-based.
+    pub stage: usize,
+    /// The path length before; the same if only the table changed, 0 at the beginning.
+    pub from: usize,
+    /// The path length from then on.
+    pub to: usize,
+    /// Whether a person made it so.
+    pub by_hand: bool,
+}
+
+/// The loss at a path length on the batches of a transition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Probe {
+    /// Steps trained.
+    pub step: u64,
+    /// Active layers.
+    pub path_length: usize,
+    /// In the run's unit.
+    pub loss: f32,
+    /// Whether it was taken just before the first step of the new length.
+    pub is_entry: bool,
 }
 
 /// Who a log line is from.
@@ -108,8 +138,10 @@ pub struct Run {
     pub edits: Vec<u64>,
     /// The stage that steps are trained in.
     pub stage: StageNow,
-    /// Where stages began: step and stage.
-    pub entries: Vec<(u64, usize)>,
+    /// Where stages or path lengths changed, the beginning included.
+    pub changes: Vec<Change>,
+    /// What was measured around transitions, oldest first.
+    pub probes: VecDeque<Probe>,
     /// Steps trained.
     pub step: u64,
     /// Loss, layer path, learning rate, gradient norm of the last step.
@@ -156,6 +188,10 @@ pub struct Run {
     pub(super) recent: VecDeque<(u64, f64)>,
     /// Time of the last event if it was a step.
     stepped_us: Option<u64>,
+    /// Time of the newest event that a step's own time can be counted from.
+    counted_us: u64,
+    /// Microseconds in which steps were trained.
+    active_us: u64,
     /// Time of the newest event.
     pub us: u64,
 }
@@ -172,6 +208,9 @@ impl Run {
             self.parts = Default::default();
         }
         let stepped_us = if is_aside { None } else { self.stepped_us.take() };
+        // An evaluation, a checkpoint, a pause each ends in an event of its own, so what lies between a step and the event
+        // before it is the step.
+        let since = if is_aside { 0 } else { stamped.us.saturating_sub(std::mem::replace(&mut self.counted_us, stamped.us)) };
         self.step_times.take(stamped);
         match &stamped.event {
             Event::Progress { what, done, total } => self.progress = Some((what.clone(), *done, *total)),
@@ -213,6 +252,7 @@ impl Run {
             Event::Stepped { step, path, loss, learning_rate, gradient_norm, stage } => {
                 self.last = Some((*loss, *path, *learning_rate, *gradient_norm));
                 self.step(*step, *stage, *path, *loss);
+                self.active_us += since;
                 let flops = self.step_flops(self.worth(*stage, *path));
                 if let Some(before) = stepped_us {
                     // Only between two steps with nothing in between: evaluations and pauses are no training time.
@@ -250,6 +290,9 @@ impl Run {
             }
             Event::Failed { step, cause, reason, last_checkpoint } => {
                 self.progress = None;
+                if *cause == Cause::Diverged && self.history.last().is_none_or(|bucket| bucket.last() < *step) {
+                    self.history.take(*step, f32::NAN, self.spent());
+                }
                 let last_checkpoint = last_checkpoint.clone();
                 self.failure = Some(Failure { cause: *cause, reason: reason.clone(), last_checkpoint });
                 self.say(*step, From::Alarm, reason.clone());
@@ -287,8 +330,13 @@ impl Run {
         let (expected, expected_now) = (expected.to_vec(), expected.to_vec());
         self.stage = StageNow { index, path_length, by_hand, expected, expected_now, steps: 0, visits };
         self.schedule = Some(schedule.clone());
-        if self.entries.len() < MARKS {
-            self.entries.push((step, index));
+        let last = self.changes.last();
+        let from = last.map_or(0, |change| change.to);
+        if last.is_none_or(|change| (change.stage, change.to) != (index, path_length)) {
+            self.history.restart();
+        }
+        if self.changes.len() < MARKS {
+            self.changes.push(Change { step, stage: index, from, to: path_length, by_hand });
         }
         let (stages, layers) = (schedule.stages.len(), schedule.layers);
         let from = if by_hand { From::You } else { From::Schedule };
@@ -298,7 +346,7 @@ impl Run {
     fn step(&mut self, step: u64, stage: usize, path: LayerPath, loss: f32) {
         self.step = step + 1;
         self.granted = self.granted.saturating_sub(1);
-        self.history.take(step, loss);
+        self.history.take(step, loss, self.spent());
         self.paths.push_back(PathAt { step, stage, path, existing: self.existing.unwrap_or(path.layers()) });
         if self.paths.len() > PATHS {
             self.paths.pop_front();
@@ -322,6 +370,11 @@ impl Run {
         self.flops.1 += self.step_flops(path.layers() as f64);
     }
 
+    /// What was spent on training so far.
+    pub fn spent(&self) -> Spent {
+        Spent { flops: self.flops.0, us: self.active_us }
+    }
+
     /// Layers' worth of work of the step at hand: where layers are computed in part, what its stage says.
     fn worth(&self, stage: usize, path: LayerPath) -> f64 {
         let row = self.schedule.as_ref().and_then(|s| s.stages.get(stage)).filter(|_| !self.parts.0.is_empty());
@@ -339,7 +392,8 @@ impl Run {
             && why != Why::Transition
             && why != Why::Probe
         {
-            self.full.push(Measured { step, loss: full.loss });
+            let spent = self.spent();
+            self.full.push(Measured { step, loss: full.loss, spent });
             if self.full.len() > MARKS {
                 // Thin out the older half.
                 let mut index = 0;
@@ -360,7 +414,12 @@ impl Run {
                 let from = if why == Why::Command { From::You } else { From::Run };
                 self.say(step, from, format!("evaluation  {}", each.join("  ")));
             }
-            Why::Transition | Why::Probe => {}
+            Why::Transition | Why::Probe => {
+                let is_entry = why == Why::Transition;
+                let probe = |s: &Score| Probe { step, path_length: s.path_length, loss: s.loss, is_entry };
+                self.probes.extend(scores.iter().map(probe));
+                self.probes.drain(..self.probes.len().saturating_sub(MARKS));
+            }
         }
     }
 

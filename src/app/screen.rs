@@ -45,7 +45,7 @@ impl Screen {
         match self {
             Self::Train => &[Pane::Loss, Pane::Strip, Pane::Layers, Pane::Transitions, Pane::Log],
             Self::Layers => &[Pane::Strip, Pane::Layers],
-            Self::Loss => &[Pane::Loss, Pane::Transitions],
+            Self::Loss => &[Pane::Loss, Pane::Transitions, Pane::Compare],
             Self::Log => &[Pane::Log],
         }
     }
@@ -67,6 +67,8 @@ pub enum Pane {
     Layers,
     /// What changes of path length did.
     Transitions,
+    /// Other runs beside this one.
+    Compare,
     /// What happened.
     Log,
 }

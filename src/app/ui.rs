@@ -2,8 +2,8 @@
 //!
 //! Whatever has a state of its own keeps it in a struct in its own file; [`Ui`] has a field of it.
 
+use super::chart::ChartView;
 use super::help::Help;
-use super::history::Smoothing;
 use super::palette::Palette;
 use super::screen::{Pane, Screen};
 use super::themes::Themes;
@@ -47,10 +47,8 @@ pub struct Ui {
     pub overlay: Overlay,
     /// The stage whose path length +/- change; the current one if none.
     pub selected_stage: Option<usize>,
-    /// Whether the loss is drawn on a log scale.
-    pub log_scale: bool,
-    /// How the loss is smoothed.
-    pub smoothing: Smoothing,
+    /// How the loss is looked at.
+    pub chart: ChartView,
     /// The themes there are, and the one that is shown.
     pub themes: Themes,
     /// Lines scrolled back in the focused list.

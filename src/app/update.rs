@@ -57,6 +57,10 @@ impl App {
                 self.ui.notice = Some(notice);
                 Vec::new()
             }
+            Msg::Reference(reference) => {
+                self.compare_with(*reference);
+                Vec::new()
+            }
             Msg::Ended => {
                 self.has_ended = true;
                 self.leave_if_over()
@@ -280,13 +284,13 @@ impl App {
             Action::FocusPrevious => self.focus(self.ui.screen.panes().len() - 1),
             Action::Expand => self.ui.expanded = !self.ui.expanded,
             Action::Back if self.ui.selected_stage.is_some() => self.ui.selected_stage = None,
+            Action::Back if self.ui.chart.crosshair.is_some() => self.ui.chart.crosshair = None,
             Action::Back => self.ui.expanded = false,
             Action::ScrollUp => self.ui.scroll = (self.ui.scroll + 1).min(self.scroll_limit()),
             Action::ScrollDown => self.ui.scroll = self.ui.scroll.saturating_sub(1),
             Action::PageUp => self.ui.scroll = (self.ui.scroll + PAGE).min(self.scroll_limit()),
             Action::PageDown => self.ui.scroll = self.ui.scroll.saturating_sub(PAGE),
-            Action::LogScale => self.ui.log_scale = !self.ui.log_scale,
-            Action::Smoothing => self.ui.smoothing = self.ui.smoothing.next(),
+            Action::Chart(action) => self.act_on_chart(action),
             Action::Theme => self.ui.themes.next(),
             Action::Themes => self.ui.themes.open(),
             Action::Export => {
@@ -502,7 +506,7 @@ mod tests {
         assert_eq!((app.ui.screen, app.pane()), (Screen::Train, Pane::Strip));
         press(&mut app, Key::Char('3'));
         assert_eq!((app.ui.screen, app.pane()), (Screen::Loss, Pane::Loss));
-        press(&mut app, Key::BackTab);
+        press(&mut app, Key::Tab);
         assert_eq!(app.pane(), Pane::Transitions);
         press(&mut app, Key::Char('1'));
         assert_eq!((app.ui.screen, app.pane()), (Screen::Train, Pane::Strip));

@@ -8,6 +8,7 @@ mod table;
 pub use table::ACTIONS;
 
 use super::argument::Kind;
+use super::chart::ChartAction;
 use super::keys::Key;
 use super::{Pane, Screen};
 
@@ -70,10 +71,8 @@ pub enum Action {
     PageUp,
     /// Scroll down by a page.
     PageDown,
-    /// Log scale.
-    LogScale,
-    /// How the loss is smoothed.
-    Smoothing,
+    /// Something with the loss's chart.
+    Chart(ChartAction),
     /// The next theme.
     Theme,
     /// The theme picker.

@@ -1,10 +1,14 @@
 //! Every action: name, keys, scope, footer label, help. The order is that of help, and of the footer as far as it reaches.
 
 use super::Action as A;
-use super::{Binding, Scope, c, row};
+use super::{Binding, On, Scope, c, row};
 use crate::app::Screen;
 use crate::app::argument::Kind;
+use crate::app::chart::ChartAction as C;
 use crate::app::keys::Key;
+
+/// Where the chart is what matters.
+const LOSS: On = On::Screens(&[Screen::Loss]);
 
 /// Every action. Lower-case keys are safe or look at something; upper-case ones and those that ask first cost or change more.
 #[rustfmt::skip] // a row a line, whatever its width
@@ -57,8 +61,25 @@ pub static ACTIONS: &[Binding] = &[
     row("up", &[Key::Up, c('k')], A::ScrollUp, Scope::Experiment, "", "Scroll the table up."),
     row("down", &[Key::Down, c('j')], A::ScrollDown, Scope::Experiment, "scroll", "Scroll the table down."),
     row("back", &[Key::Esc], A::Back, Scope::Experiment, "", "Back to the run that is being trained."),
-    row("log-scale", &[c('y')], A::LogScale, Scope::Always, "log", "Loss on a log scale, or a linear one."),
-    row("smoothing", &[c('s')], A::Smoothing, Scope::Always, "", "How strongly the loss is smoothed: .9, .98, .995."),
+    row("log-scale", &[c('y')], A::Chart(C::Log), Scope::Always, "log", "Loss on a log scale, or a linear one."),
+    row("smoothing", &[c('s')], A::Chart(C::Smoother), Scope::Always, "", "Smooth the loss more: .9, .98, .995, .999."),
+    row("less-smoothing", &[c('S')], A::Chart(C::Rougher), Scope::Always, "", "Smooth the loss less."),
+    row("fresh-smoothing", &[c('a')], A::Chart(C::Restart), Scope::Always, "", "Smooth anew at each change of path length, or don't."),
+    row("axis", &[c('x')], A::Chart(C::Axis), Scope::Always, "axis", "Loss over steps, tokens, FLOPs or the time of training."),
+    row("outliers", &[c('o')], A::Chart(C::Robust), Scope::Always, "", "Let outliers leave the chart: 1st to 99th percentile."),
+    row("zoom-in", &[c('z')], A::Chart(C::ZoomIn), Scope::Always, "zoom", "Into the newest steps, or around the crosshair."),
+    row("zoom-out", &[c('Z')], A::Chart(C::ZoomOut), Scope::Always, "", "Out again; beyond all of it is what is planned."),
+    row("whole-run", &[c('0')], A::Chart(C::Reset), Scope::Always, "", "The whole run on the chart again."),
+    row("follow", &[c('f')], A::Chart(C::Follow), Scope::Always, "", "The chart follows the newest step again."),
+    row("crosshair", &[c('i')], A::Chart(C::Crosshair), Scope::Always, "inspect", "Exact figures of a step; Esc takes them away."),
+    row("chart-left", &[c('h')], A::Chart(C::Left), Scope::Always, "", "The crosshair, or else what is shown, to the left."),
+    row("chart-right", &[c('l')], A::Chart(C::Right), Scope::Always, "", "The crosshair, or else what is shown, to the right."),
+    row("left", &[Key::Left], A::Chart(C::Left), Scope::Anywhere, "", "The crosshair, or else what is shown, to the left.").on(LOSS),
+    row("right", &[Key::Right], A::Chart(C::Right), Scope::Anywhere, "", "The crosshair, or else what is shown, to the right.").on(LOSS),
+    row("far-left", &[c('H'), Key::PageUp], A::Chart(C::FarLeft), Scope::Anywhere, "", "Ten times as far to the left.").on(LOSS),
+    row("far-right", &[c('L'), Key::PageDown], A::Chart(C::FarRight), Scope::Anywhere, "", "Ten times as far to the right.").on(LOSS),
+    row("boundary-back", &[c('(')], A::Chart(C::BoundaryBack), Scope::Anywhere, "", "The crosshair to the change of path length before.").on(LOSS),
+    row("boundary-on", &[c(')')], A::Chart(C::BoundaryOn), Scope::Anywhere, "", "The crosshair to the next change of path length.").on(LOSS),
     row("theme", &[c('t')], A::Theme, Scope::Always, "theme", "The next theme."),
     row("themes", &[c('T')], A::Themes, Scope::Always, "", "Choose a theme: each is tried as you go through them."),
     row("export", &[c('w')], A::Export, Scope::Anywhere, "", "Write what the panel shows as SVG and CSV files."),

@@ -84,7 +84,7 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
     add(2, "path", format!("{}{asked}/{}{hand}", run.stage.path_length, run.layers()), theme.text);
     if let Some((loss, _, rate, norm)) = run.last {
         add(5, "loss", format!("{loss:.3}"), theme.text);
-        if let Some(smooth) = run.history.smoothed(app.ui.smoothing) {
+        if let Some(smooth) = run.history.smoothed(app.ui.chart.smoothing) {
             add(2, "ema", format!("{smooth:.3}"), theme.smooth);
         }
         let scale = run.learning_rate_scale.filter(|s| *s != 1.0).map_or(String::new(), |s| format!(" x{s:.2}"));

@@ -2,6 +2,7 @@
 //!
 //! A new panel is a new file here, its pane in `app::screen`, and a line in [`of`].
 
+mod compare;
 pub(super) mod dialog;
 pub(super) mod footer;
 pub(super) mod header;
@@ -41,6 +42,7 @@ pub(super) fn of(pane: Pane) -> &'static dyn Panel {
         Pane::Strip => &strip::Strip,
         Pane::Layers => &layers::Layers,
         Pane::Transitions => &transitions::Transitions,
+        Pane::Compare => &compare::Compare,
         Pane::Log => &log::Log,
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn panes(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
     match app.ui.screen {
         Screen::Train => train::panes(app, body),
         Screen::Layers => layers::panes(body),
-        Screen::Loss => loss::panes(body),
+        Screen::Loss => loss::panes(app, body),
         Screen::Log => log::panes(body),
     }
 }
