@@ -305,6 +305,41 @@ fn clicks_and_the_wheel_do_what_keys_do() {
 }
 
 #[test]
+fn the_wheel_zooms_the_chart_where_the_mouse_is() {
+    let mut app = app(12);
+    press(&mut app, Key::Char('3'), 1);
+    let (left, width) = (20, 60);
+    let step_under = |app: &App, x: u16| {
+        let Target::Pane(Pane::Loss, [share, _]) = under_mouse(app, (x, 10), 120, 36) else { panic!("no chart") };
+        let (from, to) = app.chart_ends();
+        from + share * (to - from)
+    };
+    let all = app.chart_ends();
+    let before = step_under(&app, left + width / 2);
+    for _ in 0..4 {
+        mouse(&mut app, (left + width / 2, 10), Gesture::WheelUp, 0);
+    }
+    let zoomed = app.chart_ends();
+    assert!((zoomed.1 - zoomed.0) < 0.5 * (all.1 - all.0), "{zoomed:?} of {all:?}");
+    assert!((step_under(&app, left + width / 2) - before).abs() < 2.0, "what is under the mouse stays there");
+    // A click points at a step, and dragging moves on from there.
+    mouse(&mut app, (left + width / 2, 10), Gesture::Click, 0);
+    let pointed = app.crosshair_step().unwrap();
+    assert!((pointed as f64 - before).abs() <= 2.0, "{pointed} {before}");
+    mouse(&mut app, (left + width, 10), Gesture::Drag, 0);
+    assert!(app.crosshair_step().unwrap() > pointed);
+    // At the end of a chart that follows the run it goes on to do so.
+    let mut app = self::app(12);
+    press(&mut app, Key::Char('3'), 1);
+    mouse(&mut app, (118, 10), Gesture::WheelUp, 0);
+    assert!(app.ui.chart.window.follows() && app.chart_ends().0 > 0.0, "{:?}", app.chart_ends());
+    for _ in 0..9 {
+        mouse(&mut app, (118, 10), Gesture::WheelDown, 0);
+    }
+    assert_eq!(app.chart_ends(), all);
+}
+
+#[test]
 fn the_ribbon_moves_a_replay_and_chooses_a_stage_of_a_run() {
     let app = app(12);
     let total = app.run.total_steps();

@@ -22,6 +22,8 @@ pub enum Kind {
     Factor,
     /// The name of a measurement.
     Measurement,
+    /// The name of a theme.
+    Theme,
     /// A few words.
     Text,
 }
@@ -32,7 +34,7 @@ pub enum Given {
     /// Nothing: a key was pressed, or the argument left out.
     #[default]
     Nothing,
-    /// A whole number: steps, a step, or a 0-based stage.
+    /// A whole number: steps, a step, a 0-based stage, a theme's place.
     Whole(u64),
     /// A path length, and perhaps a 0-based stage.
     PathLength(usize, Option<usize>),
@@ -64,6 +66,7 @@ impl Kind {
             Self::Step => "STEP",
             Self::Factor => "FACTOR",
             Self::Measurement => "WHAT",
+            Self::Theme => "NAME",
             Self::Text => "TEXT",
         }
     }
@@ -73,6 +76,7 @@ impl Kind {
         let choice = |text: &str, about: String| Choice { text: text.to_owned(), about };
         match self {
             Self::Measurement => WHATS.iter().map(|(_, _, name, about)| choice(name, (*about).to_owned())).collect(),
+            Self::Theme => app.ui.themes.choices.iter().map(|c| choice(&c.name, c.about.clone())).collect(),
             Self::Stage => {
                 let stages = app.run.schedule.iter().flat_map(|s| &s.stages).enumerate().skip(app.run.stage.index);
                 let about = |path_length: usize, steps: u64| format!("path length {path_length}, {steps} steps");
@@ -120,6 +124,11 @@ impl Kind {
                     Err(format!("`{text}` can't be measured; known: {}", known.join(", ")))
                 }
             },
+            Self::Theme => {
+                let mut themes = app.ui.themes.clone();
+                themes.choose(text)?;
+                Ok(Given::Whole(themes.shown as u64))
+            }
             Self::Text => Note::new(text).map(Given::Note),
         }
     }

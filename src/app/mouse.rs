@@ -10,6 +10,11 @@ const TWICE_US: u64 = 400_000;
 /// Lines that the wheel scrolls by.
 const WHEEL: usize = 3;
 
+/// What a turn of the wheel makes of the width of what a chart shows.
+const WHEEL_ZOOM: f64 = 0.8;
+/// Behind this share of a chart's width the mouse is at its end.
+const TAIL: f64 = 0.95;
+
 /// Something that the mouse did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gesture {
@@ -28,7 +33,7 @@ pub enum Gesture {
 pub enum Target {
     /// A screen's name.
     Tab(Screen),
-    /// A pane, and how far along its inner width and height, as shares.
+    /// A pane, and how far along the inner width (a chart's: of its curves) and height, as shares.
     Pane(Pane, [f64; 2]),
     /// The stage ribbon: the step there.
     Ribbon(u64),
@@ -94,18 +99,18 @@ impl App {
         Vec::new()
     }
 
-    fn in_pane(&mut self, pane: Pane, _at: [f64; 2], gesture: Gesture, us: u64) {
-        if matches!(gesture, Gesture::Drag) {
-            return;
-        }
-        let panes = self.ui.screen.panes();
-        if self.pane() != pane
-            && let Some(place) = panes.iter().position(|p| *p == pane)
-        {
+    /// Gives a pane the focus; then the wheel scrolls it, or zooms the chart where the mouse is, a second click expands it,
+    /// and a click on a chart that had the focus shows that step's figures.
+    fn in_pane(&mut self, pane: Pane, at: [f64; 2], gesture: Gesture, us: u64) {
+        let had_focus = self.pane() == pane;
+        let is_chart = pane == Pane::Loss;
+        if let Some(place) = self.ui.screen.panes().iter().position(|p| *p == pane).filter(|_| !had_focus) {
             self.ui.focus[self.ui.screen.index()] = place;
             self.ui.scroll = 0;
         }
         match gesture {
+            Gesture::WheelUp if is_chart => self.wheel_on_chart(at[0], WHEEL_ZOOM),
+            Gesture::WheelDown if is_chart => self.wheel_on_chart(at[0], 1.0 / WHEEL_ZOOM),
             Gesture::WheelUp => self.ui.scroll = (self.ui.scroll + WHEEL).min(self.scroll_limit()),
             Gesture::WheelDown => self.ui.scroll = self.ui.scroll.saturating_sub(WHEEL),
             Gesture::Click => {
@@ -113,9 +118,21 @@ impl App {
                 if before.is_some_and(|(p, then)| p == pane && us.saturating_sub(then) <= TWICE_US) {
                     self.ui.expanded = !self.ui.expanded;
                     self.ui.clicked = None;
+                } else if is_chart && had_focus {
+                    self.point_at_chart(at[0]);
                 }
             }
+            Gesture::Drag if is_chart && had_focus => self.point_at_chart(at[0]),
             Gesture::Drag => {}
+        }
+    }
+
+    /// Zooms where the mouse is. At the end of a chart that follows the run it goes on to follow it.
+    fn wheel_on_chart(&mut self, share: f64, factor: f64) {
+        if self.ui.chart.window.follows() && share > TAIL {
+            self.ui.chart.window = self.ui.chart.window.zoomed(factor, None, &self.chart_bounds());
+        } else {
+            self.zoom_chart(share, factor);
         }
     }
 

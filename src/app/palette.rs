@@ -240,7 +240,7 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Msg, Options, Overlay, Request, Seek};
+    use super::super::{Msg, Options, Overlay, Request, Seek, themes};
     use super::*;
     use crate::event::{Command, Event, Stamped, What};
     use crate::layer_path::LayerPath;
@@ -365,6 +365,13 @@ mod tests {
         press(&mut app, Key::Down);
         press(&mut app, Key::Enter);
         assert_eq!(app.target_stage(), 2);
+        // Themes are known by name once the terminal has told of them.
+        let theme = |name: &str| themes::Choice { name: name.to_owned(), about: String::new() };
+        app.ui.themes = themes::Themes::new(vec![theme("default"), theme("mono")], 0);
+        assert!(done(&mut app, ":theme mono").is_empty() && app.ui.themes.name() == "mono");
+        assert!(done(&mut app, ":theme pink").is_empty());
+        assert!(palette(&app).error.as_ref().unwrap().contains("known: default, mono"));
+        press(&mut app, Key::Esc);
         // The list shows which key does the same.
         typed(&mut app, ":save");
         assert_eq!(palette(&app).suggestions(&app)[0].key, "c");

@@ -291,7 +291,10 @@ impl App {
             Action::PageUp => self.ui.scroll = (self.ui.scroll + PAGE).min(self.scroll_limit()),
             Action::PageDown => self.ui.scroll = self.ui.scroll.saturating_sub(PAGE),
             Action::Chart(action) => self.act_on_chart(action),
-            Action::Theme => self.ui.themes.next(),
+            Action::Theme => match given {
+                Given::Whole(place) => self.ui.themes.shown = place as usize,
+                _ => self.ui.themes.next(),
+            },
             Action::Themes => self.ui.themes.open(),
             Action::Export => {
                 self.ui.notice = Some("exporting".to_owned());

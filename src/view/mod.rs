@@ -108,7 +108,12 @@ pub fn hit(app: &App, look: &Look, area: Rect, x: u16, y: u16) -> Target {
         (f64::from(at) - f64::from(from) - 1.0).max(0.0) / f64::from(cells.saturating_sub(3).max(1))
     };
     pane.map_or(Target::Nothing, |(pane, place)| {
-        Target::Pane(pane, [share(x, place.x, place.width).min(1.0), share(y, place.y, place.height).min(1.0)])
+        let mut across = share(x, place.x, place.width).min(1.0);
+        if pane == Pane::Loss {
+            let inner = frame_of(look, String::new(), false).inner(place);
+            across = panel::loss::share_at(app, inner, x).unwrap_or(across);
+        }
+        Target::Pane(pane, [across, share(y, place.y, place.height).min(1.0)])
     })
 }
 

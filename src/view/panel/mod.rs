@@ -9,7 +9,7 @@ pub(super) mod header;
 pub(super) mod help;
 mod layers;
 mod log;
-mod loss;
+pub(super) mod loss;
 pub(super) mod measured;
 pub(super) mod menu;
 pub(super) mod palette;

@@ -21,6 +21,13 @@ use crate::app::chart::window::Window;
 pub(in crate::view) use lines::swatch;
 use plot::Plot;
 
+/// How far along the curves' width a column lies; none: nothing is drawn.
+pub(in crate::view) fn share_at(app: &App, area: Rect, x: u16) -> Option<f64> {
+    let plot = Plot::new(app, area).filter(|_| area.width >= 10 && area.height >= 3)?;
+    let dot = 2.0 * (f64::from(x) - f64::from(plot.area.x)) + 0.5;
+    Some((dot / f64::from(plot.dots().0 - 1)).clamp(0.0, 1.0))
+}
+
 pub(super) struct Loss;
 
 impl Panel for Loss {
