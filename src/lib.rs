@@ -38,6 +38,7 @@ pub mod event;
 pub mod experiment;
 pub mod experiment_event;
 pub mod export;
+pub mod faults;
 pub mod headless;
 pub mod kernels;
 pub mod layer_path;

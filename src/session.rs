@@ -20,6 +20,7 @@ use crate::config::RunConfig;
 use crate::config::load::ConfigError;
 use crate::data::{self, Corpus, DataError};
 use crate::event::{Cause, Command, Ending, Event, Stamped};
+use crate::faults;
 use crate::recording::{self, Writer};
 use crate::run_dir::RunDir;
 use crate::trainer::checkpoint::{self, Folder, NoStore, Store};
@@ -138,6 +139,9 @@ fn run(options: &Options, inbox: &Inbox, recorder: &mut Recorder) -> Result<()> 
         let interrupted = || inbox.has_urgent();
         if let Some(command) = inbox.next(trainer.state().step, trainer.is_waiting(), is_rerun) {
             tracing::info!(step = trainer.state().step, ?command, "command");
+            if command == Command::Save {
+                faults::panic_in("trainer");
+            }
             trainer.apply(command, &interrupted, &mut |event| recorder.emit(event))?;
         } else {
             trainer.advance(&interrupted, &mut |event| recorder.emit(event))?;

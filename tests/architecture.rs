@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules in order; each may use those of earlier rows, and of its own row.
 const ORDER: &[&[&str]] = &[
-    &["layer_path", "rng"],
+    &["layer_path", "rng", "faults"],
     &["subnetwork", "measurement", "note"],
     &["schedule", "theory"],
     &["method"],
@@ -31,7 +31,7 @@ const SCREEN: &[(&str, &[&str])] = &[
     ("player", &["app", "event"]),
     ("view", &["app", "event", "experiment_event", "layer_path", "measurement", "schedule", "step_time"]),
     ("user_config", &["app", "config", "view"]),
-    ("tui", &["app", "view", "player", "event", "experiment_event", "user_config"]),
+    ("tui", &["app", "view", "player", "event", "experiment_event", "user_config", "faults"]),
 ];
 
 /// Words that a module must not mention.

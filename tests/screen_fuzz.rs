@@ -19,7 +19,6 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::text::Span;
 
-
 /// One of so many sizes is drawn of each state and screen.
 const ONE_IN: usize = 23;
 
@@ -73,8 +72,19 @@ fn with_odd_figures(mut app: App, odd: f32) -> App {
     let (layers, step) = (app.run.layers(), app.run.step);
     let full = Some([odd, -odd]);
     let (before, entered, peak, after) = (odd, 1.0, odd, odd);
-    let transition =
-        Transition { step, at: 1, stage: 1, from: 1, to: layers, before, entered, peak, after, full, recovered_after: None };
+    let transition = Transition {
+        step,
+        at: 1,
+        stage: 1,
+        from: 1,
+        to: layers,
+        before,
+        entered,
+        peak,
+        after,
+        full,
+        recovered_after: None,
+    };
     send(&mut app, Event::TransitionMeasured(transition));
     for (name, labels, values) in [
         ("psi: 长🦖 \u{200b}name", vec!["1".to_owned(), "ﾃｽﾄ".to_owned()], vec![odd, 0.0]),
@@ -82,7 +92,10 @@ fn with_odd_figures(mut app: App, odd: f32) -> App {
         ("more labels than values", vec!["a".to_owned(); 40], vec![1.0]),
     ] {
         let name = name.to_owned();
-        send(&mut app, Event::Measured(Measurement { step, name, path_length: layers, labels, values, spreads: vec![odd] }));
+        send(
+            &mut app,
+            Event::Measured(Measurement { step, name, path_length: layers, labels, values, spreads: vec![odd] }),
+        );
     }
     app
 }
@@ -94,7 +107,14 @@ fn replayed(mut app: App) -> App {
         ReplayMark::Hand { share: 7.0 },
         ReplayMark::Failure { share: f64::NAN },
     ]));
-    let state = ReplayState { is_playing: true, speed: 64.0, share: 0.7, at_us: 1 << 60, length_us: u64::MAX, ..ReplayState::default() };
+    let state = ReplayState {
+        is_playing: true,
+        speed: 64.0,
+        share: 0.7,
+        at_us: 1 << 60,
+        length_us: u64::MAX,
+        ..ReplayState::default()
+    };
     app.update(Msg::Replay(state));
     app
 }

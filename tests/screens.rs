@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use proptest::prelude::*;
-use raptr_tui::app::experiment::{Board, Ended};
 use raptr_tui::app::compare::Reference;
+use raptr_tui::app::experiment::{Board, Ended};
 use raptr_tui::app::help::Help;
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::{App, Msg, Options};
@@ -129,7 +129,9 @@ fn the_loss_screen_in_every_state() {
         let mut app = App::new(Options::default());
         for stamped in shipped("quickstart.jsonl").into_iter().take(420) {
             let event = match stamped.event {
-                Event::Stepped { step, stage, path, learning_rate, gradient_norm, .. } if (200..240).contains(&step) => {
+                Event::Stepped { step, stage, path, learning_rate, gradient_norm, .. }
+                    if (200..240).contains(&step) =>
+                {
                     Event::Stepped { step, stage, path, loss: f32::NAN, learning_rate, gradient_norm }
                 }
                 event => event,

@@ -82,6 +82,7 @@ impl Kind {
                 let about = |path_length: usize, steps: u64| format!("path length {path_length}, {steps} steps");
                 stages.map(|(i, s)| choice(&(i + 1).to_string(), about(s.path_length, s.steps))).collect()
             }
+            Self::Theme => app.ui.themes.choices.iter().map(|c| choice(&c.name, c.about.clone())).collect(),
             _ => Vec::new(),
         }
     }
@@ -124,11 +125,7 @@ impl Kind {
                     Err(format!("`{text}` can't be measured; known: {}", known.join(", ")))
                 }
             },
-            Self::Theme => {
-                let mut themes = app.ui.themes.clone();
-                themes.choose(text)?;
-                Ok(Given::Whole(themes.shown as u64))
-            }
+            Self::Theme => app.ui.themes.find(text).map(|at| Given::Whole(at as u64)),
             Self::Text => Note::new(text).map(Given::Note),
         }
     }

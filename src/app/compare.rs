@@ -63,8 +63,7 @@ impl Run {
     /// was, or was from the beginning.
     fn reached(&self, axis: XAxis, loss: f64) -> Option<f64> {
         let pair = self.full.windows(2).find(|pair| f64::from(pair[1].loss) <= loss)?;
-        let [(left, before), (right, after)] =
-            [0, 1].map(|i| (axis.of_full(self, &pair[i]), f64::from(pair[i].loss)));
+        let [(left, before), (right, after)] = [0, 1].map(|i| (axis.of_full(self, &pair[i]), f64::from(pair[i].loss)));
         (before > loss).then(|| left + (right - left) * (before - loss) / (before - after))
     }
 

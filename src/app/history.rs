@@ -225,9 +225,12 @@ impl History {
         let level = self.levels.iter().position(|level| level.front().is_some_and(&is_before));
         let level = level.unwrap_or(self.levels.len().saturating_sub(1));
         let first = self.levels.get(level).map_or(0, |level| level.partition_point(is_before).saturating_sub(1));
-        self.levels.iter().take(level + 1).enumerate().rev().flat_map(move |(at, buckets)| {
-            buckets.range(if at == level { first } else { 0 }..)
-        })
+        self.levels
+            .iter()
+            .take(level + 1)
+            .enumerate()
+            .rev()
+            .flat_map(move |(at, buckets)| buckets.range(if at == level { first } else { 0 }..))
     }
 
     /// The bucket that a step lies in; the last one before it if it was not trained.

@@ -210,7 +210,8 @@ impl Run {
         let stepped_us = if is_aside { None } else { self.stepped_us.take() };
         // An evaluation, a checkpoint, a pause each ends in an event of its own, so what lies between a step and the event
         // before it is the step.
-        let since = if is_aside { 0 } else { stamped.us.saturating_sub(std::mem::replace(&mut self.counted_us, stamped.us)) };
+        let since =
+            if is_aside { 0 } else { stamped.us.saturating_sub(std::mem::replace(&mut self.counted_us, stamped.us)) };
         self.step_times.take(stamped);
         match &stamped.event {
             Event::Progress { what, done, total } => self.progress = Some((what.clone(), *done, *total)),

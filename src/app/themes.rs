@@ -42,15 +42,14 @@ impl Themes {
         self.shown = (self.shown + by) % self.choices.len().max(1);
     }
 
-    /// Shows the one of that name.
+    /// The index of the one of that name.
     ///
     /// # Errors
     /// A sentence that lists the known ones.
-    pub fn choose(&mut self, name: &str) -> Result<(), String> {
+    pub fn find(&self, name: &str) -> Result<usize, String> {
         let names = || self.choices.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
         let found = self.choices.iter().position(|c| c.name == name);
-        self.shown = found.ok_or_else(|| format!("unknown theme `{name}`; known: {}", names()))?;
-        Ok(())
+        found.ok_or_else(|| format!("unknown theme `{name}`; known: {}", names()))
     }
 
     /// Whether the picker is open.
@@ -103,8 +102,8 @@ mod tests {
         themes.key(Key::End);
         themes.key(Key::Enter);
         assert_eq!((themes.name(), themes.is_open()), ("mono", false));
-        assert_eq!(themes.choose("pink").unwrap_err(), "unknown theme `pink`; known: default, dark, mono");
-        assert_eq!((themes.choose("dark"), themes.name()), (Ok(()), "dark"));
+        assert_eq!(themes.find("pink").unwrap_err(), "unknown theme `pink`; known: default, dark, mono");
+        assert_eq!(themes.find("dark"), Ok(1));
         // Where there is none, nothing happens.
         let mut none = Themes::default();
         none.next();

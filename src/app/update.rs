@@ -292,7 +292,7 @@ impl App {
             Action::PageDown => self.ui.scroll = self.ui.scroll.saturating_sub(PAGE),
             Action::Chart(action) => self.act_on_chart(action),
             Action::Theme => match given {
-                Given::Whole(place) => self.ui.themes.shown = place as usize,
+                Given::Whole(at) => self.ui.themes.shown = at as usize,
                 _ => self.ui.themes.next(),
             },
             Action::Themes => self.ui.themes.open(),

@@ -32,6 +32,17 @@ pub struct Player {
     is_following: bool,
 }
 
+/// What becomes of what is shown when a recording grows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Growth {
+    /// Nothing: somebody looks at what was before.
+    Unseen,
+    /// The new event is shown.
+    Seen(Stamped),
+    /// This is shown instead: some of what was is no more.
+    Anew(Box<Run>),
+}
+
 impl Player {
     /// A replay at its beginning, playing.
     pub fn new(tape: Tape, speed: f64) -> Self {
@@ -51,28 +62,28 @@ impl Player {
         }
     }
 
-    /// Adds what has happened since to a recording of a run that is still being trained. Returns the run to show instead
-    /// if events that were shown have been taken back.
-    pub fn extend(&mut self, events: impl IntoIterator<Item = Stamped>) -> Option<Run> {
-        let mut least = self.tape.len();
-        for stamped in events {
-            let place = self.tape.push(stamped);
-            if place < self.times.len() {
-                self.index.cut(place, &self.tape);
-                self.times.truncate(place);
-                least = least.min(place);
-            }
+    /// Adds what has happened since to the recording of a run that is still being trained.
+    pub fn extend(&mut self, stamped: Stamped) -> Growth {
+        let place = self.tape.push(stamped.clone());
+        let is_taken_back = place < self.times.len();
+        if is_taken_back {
+            self.index.cut(place, &self.tape);
+            self.times.truncate(place);
         }
         self.time();
         self.index.catch_up(&self.tape);
+        if self.is_following && !is_taken_back && self.shown == place {
+            self.go(self.tape.len());
+            return Growth::Seen(stamped);
+        }
         if self.is_following {
             self.go(self.tape.len());
-        } else if least < self.shown {
-            self.go(least);
+        } else if place < self.shown {
+            self.go(place);
         } else {
-            return None;
+            return Growth::Unseen;
         }
-        Some(self.run())
+        Growth::Anew(Box::new(self.run()))
     }
 
     /// How many events are shown.
@@ -316,15 +327,21 @@ mod tests {
         };
         let mut player = Player::new((0..5).map(step).collect(), 1.0);
         player.seek(Seek::Steps(2));
-        assert!(player.extend((5..8).map(step)).is_none(), "whoever looks back is left alone");
+        for i in 5..8 {
+            assert_eq!(player.extend(step(i)), Growth::Unseen, "whoever looks back is left alone");
+        }
         assert_eq!((player.shown(), player.state().share), (2, 0.25));
         player.seek(Seek::Follow);
-        let run = player.extend((8..10).map(step)).unwrap();
-        assert_eq!((run.step, player.shown(), player.state().is_following), (10, 10, true));
+        assert_eq!(player.extend(step(8)), Growth::Seen(step(8)));
+        assert_eq!((player.run().step, player.shown(), player.state().is_following), (9, 9, true));
         let event = Event::Resumed { step: 6, keep: 6, file: String::new(), damaged: Vec::new() };
-        let resumed = Stamped { seq: 6, us: 2_000_000, event };
-        let run = player.extend([resumed, Stamped { seq: 7, ..step(6) }]).unwrap();
-        assert_eq!((run.step, player.shown()), (7, 8));
+        let Growth::Anew(run) = player.extend(Stamped { seq: 6, us: 2_000_000, event }) else { panic!("not anew") };
+        assert_eq!((run.step, player.shown()), (6, 7));
+        player.extend(Stamped { seq: 7, ..step(6) });
+        assert_eq!((player.run().step, player.shown()), (7, 8));
+        player.seek(Seek::Start);
+        assert_eq!(player.extend(Stamped { seq: 8, ..step(7) }), Growth::Unseen);
+        player.seek(Seek::Follow);
         player.seek(Seek::Steps(-1));
         assert!(!player.state().is_following);
     }

@@ -3,9 +3,10 @@
 //!
 //! Owns the terminal while a screen is shown. What is shown, and where its events come from, is a [`Show`]'s business.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use crossbeam_channel::{Receiver, select};
 use crossterm::event::Event as Input;
 use ratatui::Frame;
@@ -19,6 +20,7 @@ use crate::app::Request;
 use crate::app::keys::Key;
 use crate::app::mouse::Gesture;
 use crate::app::themes::Themes;
+use crate::faults;
 use crate::view::Look;
 
 /// The least time between two frames.
@@ -127,11 +129,12 @@ impl Window {
     /// A terminal that is gone is a reason to leave, never an error: the caller must still save the run.
     ///
     /// # Errors
-    /// If the input can't be read from the start.
+    /// If the input can't be read from the start; or if drawing panics, which must cost nobody the run either.
     pub(super) fn show(mut self, show: &mut impl Show) -> Result<Outcome> {
-        let outcome = self.live(show);
+        // Nothing of the window or of what it shows is used behind a panic but to leave.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.live(show)));
         self.screen.leave();
-        outcome
+        outcome.unwrap_or_else(|_| Err(anyhow!("the screen has failed (see above)")))
     }
 
     fn live(&mut self, show: &mut impl Show) -> Result<Outcome> {
@@ -270,6 +273,7 @@ impl Window {
                     self.ticked = Instant::now();
                 }
                 Request::Redraw => {
+                    faults::panic_in("screen");
                     if self.screen.forget().is_err() {
                         return Some(Outcome::TerminalLost);
                     }

@@ -80,7 +80,7 @@ pub static ACTIONS: &[Binding] = &[
     row("far-right", &[c('L'), Key::PageDown], A::Chart(C::FarRight), Scope::Anywhere, "", "Ten times as far to the right.").on(LOSS),
     row("boundary-back", &[c('(')], A::Chart(C::BoundaryBack), Scope::Anywhere, "", "The crosshair to the change of path length before.").on(LOSS),
     row("boundary-on", &[c(')')], A::Chart(C::BoundaryOn), Scope::Anywhere, "", "The crosshair to the next change of path length.").on(LOSS),
-    row("theme", &[c('t')], A::Theme, Scope::Always, "theme", "The next theme, or the one of a name.").takes(Kind::Theme),
+    row("theme", &[c('t')], A::Theme, Scope::Always, "theme", "The next theme, or one by its name, as in :theme dark.").takes(Kind::Theme),
     row("themes", &[c('T')], A::Themes, Scope::Always, "", "Choose a theme: each is tried as you go through them."),
     row("export", &[c('w')], A::Export, Scope::Anywhere, "", "Write what the panel shows as SVG and CSV files."),
     row("commands", &[c(':')], A::Palette, Scope::Anywhere, "command", "Every action by its name, some with arguments."),

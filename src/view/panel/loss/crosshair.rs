@@ -111,5 +111,9 @@ fn lines(app: &App, look: &Look, r: &Readout) -> Vec<Line<'static>> {
 
 /// As many digits as a float has.
 fn loss(value: f32) -> String {
-    if value.abs() >= 1e5 || (value != 0.0 && value.abs() < 1e-4) { format!("{value:.4e}") } else { format!("{value:.5}") }
+    if value.abs() >= 1e5 || (value != 0.0 && value.abs() < 1e-4) {
+        format!("{value:.4e}")
+    } else {
+        format!("{value:.5}")
+    }
 }

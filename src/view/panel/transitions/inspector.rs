@@ -41,7 +41,8 @@ fn figures(app: &App, look: &Look, t: &Transition) -> Vec<Vec<Span<'static>>> {
         let name = Span::styled(format!(" {name} "), Style::new().fg(theme.dim));
         vec![name, Span::styled(text, Style::new().fg(color))]
     };
-    let signed = |name: &str, of: f32| named(name, format!("{of:+.4}"), if of > 0.01 { theme.warn } else { theme.good });
+    let signed =
+        |name: &str, of: f32| named(name, format!("{of:+.4}"), if of > 0.01 { theme.warn } else { theme.good });
     let what = plain(look, &format!(" {}→{} at step {}", t.from, t.to, t.at));
     let mut all = vec![vec![Span::styled(what, Style::new().fg(theme.stage(t.stage)).add_modifier(Modifier::BOLD))]];
     if app.run.changes.iter().any(|c| c.step == t.at && c.by_hand) {
