@@ -467,3 +467,181 @@ fn an_experiment_is_left_and_gone_on_with() {
     assert_eq!(code, 143);
     assert_restored(&raw);
 }
+
+/// Waits until something outside of the screen holds; only a failing test waits long.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn suspended_it_gives_the_terminal_back_and_goes_on_where_it_was() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (120, 36));
+    screen.see("● RUNNING");
+    screen.press("\x1a");
+    let stat = format!("/proc/{}/stat", screen.child.process_id().unwrap());
+    let is_stopped = || std::fs::read_to_string(&stat).is_ok_and(|s| s.rsplit(')').next().unwrap().starts_with(" T "));
+    until("the process stands still", is_stopped);
+    while let Ok(bytes) = screen.output.recv_timeout(Duration::from_millis(200)) {
+        screen.raw.extend(bytes);
+    }
+    assert_restored(&String::from_utf8_lossy(&screen.raw));
+    // Whatever the shell has drawn in between, all of the screen comes back.
+    screen.drawn = screen.raw.len();
+    screen.terminal = vt100::Parser::new(36, 120, 0);
+    screen.signal("-CONT");
+    screen.see("Transitions");
+    screen.press(" ");
+    screen.see("‖ PAUSED");
+    screen.press("\x03");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 0);
+    assert_restored(&raw);
+    assert!(matches!(place.events("a").last(), Some(Event::Finished { ending: Ending::Stopped, .. })));
+}
+
+#[test]
+fn a_panic_of_the_screen_leaves_a_clean_terminal_and_a_saved_run() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[("RAPTR_TEST_PANIC", "screen")], (100, 30));
+    screen.see("● RUNNING");
+    screen.press("\x0c");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 1);
+    assert_restored(&raw);
+    let after = &raw[raw.rfind("\x1b[?1049l").unwrap()..];
+    assert!(after.contains("asked to panic in the screen") && after.contains("the screen has failed"), "{after}");
+    let events = place.events("a");
+    assert!(matches!(events.last(), Some(Event::Finished { ending: Ending::Stopped, .. })), "{:?}", events.last());
+    assert!(events.iter().any(|e| matches!(e, Event::Saved { .. })));
+}
+
+#[test]
+fn a_panic_of_the_trainer_is_told_on_a_living_screen() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[("RAPTR_TEST_PANIC", "trainer")], (100, 30));
+    screen.see("● RUNNING");
+    screen.press("c");
+    let shown = screen.see("The run has failed");
+    assert!(shown.contains("the trainer panicked: asked to panic in the trainer"), "{shown}");
+    screen.press("x");
+    screen.press("q");
+    let (code, raw) = screen.end();
+    assert_eq!(code, 1);
+    assert_restored(&raw);
+    assert!(!raw[..raw.rfind("\x1b[?1049l").unwrap()].contains("stack backtrace"), "a panic's text on the screen");
+    assert!(matches!(place.events("a").last(), Some(Event::Failed { .. })));
+}
+
+#[test]
+fn a_storm_of_resizes_and_keys_is_survived() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (120, 36));
+    screen.see("● RUNNING");
+    for i in 0..200u16 {
+        let (cols, rows) = (1 + i * 37 % 180, 1 + i * 23 % 60);
+        screen.master.resize(PtySize { cols, rows, pixel_width: 0, pixel_height: 0 }).unwrap();
+        screen.press(["1", "2", "\t", "e", "\x1b", "t", "k"][usize::from(i % 7)]);
+    }
+    screen.master.resize(PtySize { cols: 120, rows: 36, pixel_width: 0, pixel_height: 0 }).unwrap();
+    screen.terminal = vt100::Parser::new(36, 120, 0);
+    screen.press("\x1b\x1b1\x0c");
+    screen.see("Transitions");
+    screen.press("\x03");
+    assert_eq!(screen.end().0, 0);
+}
+
+#[test]
+fn a_light_terminal_is_asked_once_and_its_answer_is_no_key() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (120, 36));
+    let shown = screen.see("● RUNNING");
+    assert!(shown.contains("Transitions"));
+    let state = |screen: &Screen| screen.terminal.screen().cell(0, 1).unwrap().fgcolor();
+    assert_eq!(state(&screen), vt100::Color::Idx(2), "green on dark");
+    assert_eq!(String::from_utf8_lossy(&screen.raw).matches("\x1b]11;?").count(), 1);
+    screen.press("\x1b]11;rgb:ffff/ffff/ffff\x1b\\");
+    // Pressing on: a key that came behind the answer is seen, so the answer was.
+    screen.press(" ");
+    screen.see("‖ PAUSED");
+    screen.press(" ");
+    let shown = screen.see("● RUNNING");
+    assert_eq!(state(&screen), vt100::Color::Idx(4), "blue on light");
+    assert!(shown.contains("Transitions"), "the answer pressed keys: {shown}");
+    // Who names a theme isn't asked about the terminal.
+    screen.press("\x03");
+    assert_eq!(screen.end().0, 0);
+    let mut screen = Screen::open(&place, &[TINY, "--name", "b", "--theme", "dark"], &[], (80, 24));
+    screen.see("✓ FINISHED");
+    screen.press("q");
+    assert!(!screen.end().1.contains("\x1b]11;?"));
+}
+
+#[test]
+fn themes_are_tried_kept_and_given_back() {
+    let place = Place::new();
+    place.write(".config/raptr-tui/themes/mine.toml", "# My own.\nbase = \"dark\"\ngood = \"#0a141e\"\n");
+    let args = [TINY, "--name", "a", "--theme", "mine"];
+    let mut screen = Screen::open(&place, &args, &[("COLORTERM", "truecolor")], (120, 36));
+    screen.see("✓ FINISHED");
+    let state = |screen: &Screen| screen.terminal.screen().cell(0, 1).unwrap().fgcolor();
+    assert_eq!(state(&screen), vt100::Color::Rgb(10, 20, 30));
+    screen.press("T");
+    let shown = screen.see("Esc back");
+    assert!(shown.contains("▸ mine") && shown.contains("My own.") && shown.contains("colorblind"), "{shown}");
+    screen.press("g");
+    screen.see("▸ default ");
+    assert_eq!(state(&screen), vt100::Color::Idx(2), "the whole screen wears what is tried");
+    screen.press("\x1b");
+    screen.wait("the picker gone", |s| !s.contains("Esc back"));
+    assert_eq!(state(&screen), vt100::Color::Rgb(10, 20, 30));
+    screen.press(":theme light\r");
+    screen.wait("the light theme", |s| !s.contains(":theme"));
+    screen.press("T");
+    screen.see("▸ light ");
+    screen.press("\r");
+    screen.press("q");
+    assert_eq!(screen.end().0, 0);
+}
+
+#[test]
+fn a_panel_is_exported_beside_its_recording() {
+    let place = Place::new();
+    place.train("a", &[]);
+    let mut screen = Screen::open(&place, &["replay", "a", "--speed", "64"], &[], (120, 36));
+    screen.see("✓ FINISHED");
+    screen.press("w");
+    screen.see("wrote loss.svg");
+    screen.press("q");
+    assert_eq!(screen.end().0, 0);
+    let folder = place.run("a").join("exports");
+    for name in ["loss.svg", "loss.csv", "evaluations.csv"] {
+        assert!(folder.join(name).is_file(), "{name}");
+    }
+}
+
+#[test]
+fn a_replay_is_scrubbed() {
+    let place = Place::new();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/recordings/steered.jsonl");
+    let mut screen = Screen::open(&place, &["replay", shipped], &[], (120, 36));
+    screen.see("REPLAY");
+    screen.press("G");
+    let shown = screen.see("✓ FINISHED");
+    let bar = shown.lines().find(|l| l.contains("━━━")).unwrap();
+    assert!(bar.contains('●') && bar.contains('▲'), "{bar}");
+    screen.press(":goto 50\r");
+    screen.see("step 50/");
+    screen.press(">");
+    screen.see("x2");
+    // A click in the middle of the bar: half of the recording.
+    screen.press("\x1b[<0;64;35M\x1b[<0;64;35m");
+    screen.wait("half of it", |s| s.contains(" 50% ") || s.contains(" 49% ") || s.contains(" 51% "));
+    screen.press("q");
+    assert_eq!(screen.end().0, 0);
+}
