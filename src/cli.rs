@@ -55,6 +55,9 @@ pub struct Train {
     /// The screen's colours (see `raptr-tui list themes`)
     #[arg(long, global = true)]
     pub theme: Option<String>,
+    /// Draw another run beside this one: a run, its directory, or an events.jsonl; repeatable
+    #[arg(long = "compare", value_name = "RUN")]
+    pub references: Vec<String>,
     /// The screen only shows: keys that would change the run are off
     #[arg(long)]
     pub read_only: bool,
@@ -73,6 +76,9 @@ pub enum Verb {
         /// How many times faster than it happened
         #[arg(long, default_value_t = 1.0)]
         speed: f64,
+        /// Draw another run beside this one; repeatable
+        #[arg(long = "compare", value_name = "RUN")]
+        references: Vec<String>,
     },
     /// Train a recorded run again with its recorded commands and report the first difference
     Rerun {

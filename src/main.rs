@@ -13,7 +13,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {
         None => verbs::train(&cli.train),
-        Some(Verb::Replay { recording, speed }) => verbs::replay(&cli.train, &recording, speed),
+        Some(Verb::Replay { recording, speed, references }) => {
+            verbs::replay(&cli.train, &recording, speed, &references)
+        }
         Some(Verb::Rerun { recording, headless }) => verbs::rerun(&cli.train, &recording, headless),
         Some(Verb::Plan { config, sets, json }) => verbs::plan(&config, &sets, json),
         Some(Verb::Eval { run, path_length, measure, json }) => {

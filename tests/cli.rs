@@ -25,6 +25,7 @@ fn the_flags_are_these_and_no_others() {
         flags(&cli),
         [
             "--commands",
+            "--compare",
             "--data",
             "--device",
             "--headless",
@@ -44,7 +45,7 @@ fn the_flags_are_these_and_no_others() {
     assert_eq!(
         verbs,
         [
-            "replay --speed recording",
+            "replay --compare --speed recording",
             "rerun --headless recording",
             "plan --json --set config",
             "eval --json --measure --path-length run",

@@ -9,7 +9,6 @@ use super::{App, Overlay, Pane, Request, Screen, Seek};
 const TWICE_US: u64 = 400_000;
 /// Lines that the wheel scrolls by.
 const WHEEL: usize = 3;
-
 /// What a turn of the wheel makes of the width of what a chart shows.
 const WHEEL_ZOOM: f64 = 0.8;
 /// Behind this share of a chart's width the mouse is at its end.
@@ -114,6 +113,10 @@ impl App {
             Gesture::WheelUp => self.ui.scroll = (self.ui.scroll + WHEEL).min(self.scroll_limit()),
             Gesture::WheelDown => self.ui.scroll = self.ui.scroll.saturating_sub(WHEEL),
             Gesture::Click => {
+                // The first click is for the focus, further ones point.
+                if pane == Pane::Loss && had_focus {
+                    self.point_at_chart(at[0]);
+                }
                 let before = self.ui.clicked.replace((pane, us));
                 if before.is_some_and(|(p, then)| p == pane && us.saturating_sub(then) <= TWICE_US) {
                     self.ui.expanded = !self.ui.expanded;

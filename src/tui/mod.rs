@@ -60,6 +60,8 @@ pub struct Options {
     pub looks: Looks,
     /// Writes what a pane shows into files, and says where in a sentence. May take its time.
     pub export: Arc<dyn Fn(Pane) -> String + Send + Sync>,
+    /// What helpers that were begun before tell the screen, as other runs to be drawn beside this one.
+    pub helpers: Receiver<Msg>,
     /// Nothing on the screen may change the run.
     pub read_only: bool,
     /// Asked now and then: must the screen close (a signal has come)?
@@ -124,7 +126,7 @@ impl<W> Shell<W> {
 
     /// Hands on what helpers have told. Returns whether there was anything.
     fn listen(&mut self) -> bool {
-        let all: Vec<Msg> = self.told.1.try_iter().collect();
+        let all: Vec<Msg> = self.told.1.try_iter().chain(self.options.helpers.try_iter()).collect();
         let is_any = !all.is_empty();
         all.into_iter().for_each(|msg| {
             self.app.update(msg);

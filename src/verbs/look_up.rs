@@ -8,6 +8,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::export::{exporter, tape};
+use super::references;
 use super::{Exit, has_terminal, looks_of, recording_file, user_of};
 use crate::app::actions::Mode;
 use crate::app::keymap::Keymap;
@@ -25,12 +26,13 @@ use crate::{method, objective, plan as plans, recording, run_dir, user_config};
 ///
 /// # Errors
 /// If it can't be read, or there is no terminal.
-pub fn replay(args: &Train, name: &str, speed: f64) -> Result<Exit> {
+pub fn replay(args: &Train, name: &str, speed: f64, beside: &[String]) -> Result<Exit> {
     let file = recording_file(&args.run_dir, name)?;
     let tape = tape(&file)?;
     if !has_terminal() {
         anyhow::bail!("replay needs a terminal; {} holds the events as JSON lines", file.display());
     }
+    let helpers = references::load(args, beside)?;
     let user = user_of(args, true)?;
     let looks = looks_of(args, &user)?;
     let (commands, _nobody) = crossbeam_channel::unbounded();
@@ -40,6 +42,7 @@ pub fn replay(args: &Train, name: &str, speed: f64) -> Result<Exit> {
         looks,
         user,
         export: exporter(file),
+        helpers,
         read_only: true,
         must_close: Box::new(move || closed.exit_code().is_some()),
     };

@@ -7,6 +7,7 @@ mod eval;
 mod experiment;
 mod export;
 mod look_up;
+mod references;
 mod rerun;
 mod train;
 

@@ -48,6 +48,7 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
             looks,
             user,
             export: exporter(file.clone()),
+            helpers: crossbeam_channel::never(),
             read_only: true,
             must_close: Box::new(move || closed.exit_code().is_some()),
         };

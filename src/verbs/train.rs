@@ -5,9 +5,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use crossbeam_channel::Receiver;
 
 use super::export::exporter;
+use super::references;
 use super::{Exit, code_of, has_terminal, looks_of, user_of};
+use crate::app::Msg;
 use crate::cli::Train;
 use crate::config::load::{ConfigError, load, parse};
 use crate::config::{RunConfig, Source as DataSource};
@@ -33,6 +36,7 @@ pub fn train(args: &Train) -> Result<Exit> {
     let user = user_of(args, !is_headless)?;
     let looks = looks_of(args, &user)?;
     let script = args.commands.as_deref().map_or(Ok(Vec::new()), read_script)?;
+    let helpers = references::load(args, &args.references)?;
     let (job, config) = match &args.resume {
         Some(name) => resume(args, name)?,
         None => begin(args)?,
@@ -54,7 +58,7 @@ pub fn train(args: &Train) -> Result<Exit> {
         last = headless::run(&session.events, &session.commands, options, |_| {});
         session.join();
     } else {
-        let outcome = show(args, (user, looks), &dir, &session, &signal, &mut last);
+        let outcome = show(args, (user, looks, helpers), &dir, &session, &signal, &mut last);
         if !matches!(outcome, Ok(Outcome::Left)) && !is_end(last.as_ref()) {
             // The screen is gone, the work must not be.
             let _ = session.commands.send(Command::Stop);
@@ -88,7 +92,7 @@ fn is_end(event: Option<&Event>) -> bool {
 /// Shows the run until the person leaves; `last` is the last event that was seen.
 fn show(
     args: &Train,
-    (user, looks): (UserConfig, Looks),
+    (user, looks, helpers): (UserConfig, Looks, Receiver<Msg>),
     dir: &Path,
     session: &Session,
     signal: &StopSignal,
@@ -99,6 +103,7 @@ fn show(
         looks,
         user,
         export: exporter(dir.join(recording::FILE)),
+        helpers,
         read_only: args.read_only,
         must_close: Box::new(move || signal.exit_code().is_some()),
     };

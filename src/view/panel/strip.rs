@@ -5,7 +5,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use super::{Look, Panel};
 use crate::app::App;
@@ -67,6 +67,10 @@ impl Panel for Strip {
                     (false, _) => (symbol, theme.stage(at.stage)),
                 };
                 buf.set_string(x, plot.y + row, symbol, Style::new().fg(fg));
+            }
+            if app.crosshair_step() == Some(at.step) {
+                let column = Rect { x, y: plot.y, width: 1, height: used };
+                buf.set_style(column, Style::new().fg(theme.focus).add_modifier(Modifier::REVERSED));
             }
             // Where a stage begins, its number stands below.
             let is_new = before.is_some_and(|stage| stage != at.stage) || (at.step == 0 && before.is_none());

@@ -23,12 +23,15 @@ use plot::Plot;
 
 /// How far along the curves' width a column lies; none: nothing is drawn.
 pub(in crate::view) fn share_at(app: &App, area: Rect, x: u16) -> Option<f64> {
-    let plot = Plot::new(app, area).filter(|_| area.width >= 10 && area.height >= 3)?;
+    let plot = Plot::new(app, area).filter(|_| area.width >= LEAST.0 && area.height >= LEAST.1)?;
     let dot = 2.0 * (f64::from(x) - f64::from(plot.area.x)) + 0.5;
     Some((dot / f64::from(plot.dots().0 - 1)).clamp(0.0, 1.0))
 }
 
 pub(super) struct Loss;
+
+/// The least columns and rows of a chart.
+const LEAST: (u16, u16) = (10, 3);
 
 impl Panel for Loss {
     fn title(&self, app: &App, width: u16) -> String {
@@ -59,7 +62,7 @@ impl Panel for Loss {
     }
 
     fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
-        if area.width < 10 || area.height < 3 {
+        if area.width < LEAST.0 || area.height < LEAST.1 {
             return;
         }
         let Some(plot) = Plot::new(app, area) else {
