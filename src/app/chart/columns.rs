@@ -47,8 +47,13 @@ pub fn columns(run: &Run, choice: Choice, (from, to): (f64, f64), count: usize) 
     if count == 0 || width.is_nan() || width <= 0.0 {
         return columns;
     }
-    let last = (count - 1) as f64;
-    let place = |x: f64| (x - from) / width * last;
+    let last = count as i64 - 1;
+    let scale = last as f64 / width;
+    // The nearest column; -1 for all that lies left of the first. // tens of thousands of buckets come by: no calls
+    let place = |x: f64| match (x - from) * scale + 0.5 {
+        at if at < 0.0 => -1,
+        at => at as i64,
+    };
     let mut buckets = run.history.since(|b| choice.axis.of_bucket(run, b) < from).peekable();
     while let Some(bucket) = buckets.next() {
         let x = choice.axis.of_bucket(run, bucket);
@@ -62,11 +67,11 @@ pub fn columns(run: &Run, choice: Choice, (from, to): (f64, f64), count: usize) 
             Some(next) => x + (choice.axis.of_bucket(run, next) - x) * share,
             None => x + (choice.axis.now(run) - x) * share,
         };
-        let (first, end) = (place(x).round(), place(x_last).round());
-        if end < 0.0 || first > last {
+        let (first, end) = (place(x), place(x_last));
+        if end < 0 || first > last {
             continue;
         }
-        let (first, at_end) = (first.max(0.0) as usize, end.min(last) as usize);
+        let (first, at_end) = (first.max(0) as usize, end.min(last) as usize);
         for column in &mut columns[first..=at_end.max(first)] {
             column.low = column.low.min(bucket.low);
             column.high = column.high.max(bucket.high);
