@@ -158,6 +158,11 @@ fn runs_and_recordings_that_cannot_be_read_are_named() {
     place.train("a", &[]);
     refused(&place, &[TINY, "--headless", "--name", "a"], 1, &["exists already", "--resume a"]);
     refused(&place, &["--resume", "b", "--headless"], 1, &["no run `b`", "known: a"]);
+    // What is to stand beside a run is looked for before the run begins.
+    refused(&place, &[TINY, "--headless", "--name", "c", "--compare", "b"], 1, &["no run `b`", "known: a"]);
+    let many = ["--compare", "a"].repeat(7);
+    refused(&place, &[&[TINY, "--headless", "--name", "c"][..], &many].concat(), 2, &["--compare", "at most 6"]);
+    assert!(!place.path().join("runs/c").exists());
     let events = place.run("a").join("events.jsonl");
     let text = fs::read_to_string(&events).unwrap();
     let middle = text.lines().nth(3).unwrap();

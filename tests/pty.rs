@@ -204,6 +204,28 @@ fn signals_leave_a_clean_terminal() {
 }
 
 #[test]
+fn another_run_is_drawn_beside_and_its_figures_stand_at_the_crosshair() {
+    let place = Place::new();
+    place.train("a", &[]);
+    place.train("b", &["--set", "seed=9"]);
+    let args = ["replay", "a", "--speed", "64", "--compare", "runs/b", "--compare", "a"];
+    let mut screen = Screen::open(&place, &args, &[], (120, 36));
+    screen.see("✓ FINISHED");
+    screen.press("3");
+    screen.see("Beside other runs");
+    let shown = screen.see("= FLOPs");
+    assert!(shown.contains(" b  ") && shown.contains("to equal loss"), "{shown}");
+    screen.press("ix");
+    let shown = screen.see("tokens");
+    assert!(shown.contains("loss ") && shown.contains("ema "), "{shown}");
+    screen.press("z");
+    screen.see("zoomed");
+    screen.press("\u{1b}[D");
+    screen.press("q");
+    assert_eq!(screen.end().0, 0);
+}
+
+#[test]
 fn a_finished_run_stays_on_the_screen_and_replays() {
     let place = Place::new();
     let mut screen = Screen::open(&place, &[TINY, "--name", "a"], &[], (100, 30));

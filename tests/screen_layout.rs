@@ -264,6 +264,47 @@ fn the_mouse_finds_what_is_drawn() {
 }
 
 #[test]
+fn the_mouse_points_at_the_chart_and_zooms_into_it() {
+    let mut app = app(12);
+    press(&mut app, Key::Char('3'), 1);
+    // The corner of both axes; the chart begins right of it.
+    let (left, bottom) = place_of(&app, "└0", 120, 36);
+    let at = |share: f64| (left + 1 + (share * f64::from(118 - left - 1)).round() as u16, bottom - 3);
+    mouse(&mut app, at(0.0), Gesture::Click, 0);
+    assert_eq!(app.crosshair_step(), Some(0));
+    mouse(&mut app, at(0.5), Gesture::Drag, 100);
+    let step = app.crosshair_step().unwrap();
+    assert!((74..=76).contains(&step), "{step} of 150");
+    press(&mut app, Key::Esc, 1);
+    assert_eq!(app.crosshair_step(), None);
+    // What lies under the wheel stays there.
+    mouse(&mut app, at(1.0), Gesture::WheelUp, 0);
+    let (from, to) = app.chart_ends();
+    assert!((to - 150.0).abs() < 1e-9 && (from - 50.0).abs() < 1e-9, "{from} {to}");
+    mouse(&mut app, at(0.0), Gesture::WheelUp, 0);
+    assert!((app.chart_ends().0 - 50.0).abs() < 1e-9);
+    assert!(shown(&app, false, 120, 36).contains("FROZEN"));
+    press(&mut app, Key::Char('0'), 1);
+    assert_eq!(app.chart_ends(), (0.0, 150.0));
+}
+
+#[test]
+fn arrows_are_the_charts_on_its_screen_only() {
+    let mut app = app(12);
+    press(&mut app, Key::Char('i'), 1);
+    assert_eq!(app.crosshair_step(), Some(149));
+    press(&mut app, Key::Left, 1);
+    assert_eq!(app.crosshair_step(), Some(149), "not on the Train screen");
+    press(&mut app, Key::Char('h'), 1);
+    press(&mut app, Key::Char('3'), 1);
+    // A hundredth of the 149 steps between the ends is one, rounded; then ten times as far.
+    press(&mut app, Key::Left, 1);
+    assert_eq!(app.crosshair_step(), Some(147));
+    press(&mut app, Key::PageUp, 1);
+    assert_eq!(app.crosshair_step(), Some(137));
+}
+
+#[test]
 fn clicks_and_the_wheel_do_what_keys_do() {
     let mut app = app(12);
     let tab = place_of(&app, "3 Loss", 120, 36);

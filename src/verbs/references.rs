@@ -23,10 +23,8 @@ pub(super) fn load(args: &Train, names: &[String]) -> Result<Receiver<Msg>> {
         let problem = format!("at most {MOST} runs, not {}: no more can be told apart", names.len());
         return Err(ConfigError { origin: "--compare".to_owned(), problems: vec![problem] }.into());
     }
-    let files: Vec<(String, PathBuf)> = names
-        .iter()
-        .map(|name| Ok((short_name(name), recording_file(&args.run_dir, name)?)))
-        .collect::<Result<_>>()?;
+    let files: Vec<(String, PathBuf)> =
+        names.iter().map(|name| Ok((short_name(name), recording_file(&args.run_dir, name)?))).collect::<Result<_>>()?;
     let (sender, receiver) = unbounded();
     if !files.is_empty() {
         std::thread::Builder::new().name("references".to_owned()).spawn(move || {
