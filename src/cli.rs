@@ -49,6 +49,9 @@ pub struct Train {
     /// Go on with a run from its newest checkpoint
     #[arg(long, value_name = "RUN|latest", conflicts_with_all = ["config", "sets", "data", "name"])]
     pub resume: Option<String>,
+    /// A new run from a run's checkpoint on: its newest, or that of a step, or where a stage begins; --set changes how it goes on
+    #[arg(long, value_name = "RUN[:STEP|:stage-N]", conflicts_with_all = ["config", "data", "resume"])]
+    pub fork: Option<String>,
     /// Commands for the run, one JSON object per line, as {"at_step":120,"command":"next_stage"}; - is stdin
     #[arg(long, value_name = "FILE|-")]
     pub commands: Option<PathBuf>,

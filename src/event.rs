@@ -32,6 +32,9 @@ pub enum Event {
         /// What was wrong with newer ones, one sentence each.
         damaged: Vec<String>,
     },
+    /// A new run begins with another's checkpoint. What stands before it, but for `started`, happened in the parent and is
+    /// copied here, so that the run is whole by itself.
+    Forked(Forked),
     /// Something slow is under way (never recorded: it depends on the clock).
     Progress {
         /// What is being done, as in "tokenising".
@@ -211,6 +214,21 @@ pub struct Started {
     pub weights: String,
     /// The resolved config as TOML: enough to train the run again.
     pub config: String,
+}
+
+/// Where a run comes from that didn't begin at step 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forked {
+    /// The parent's name: its directory below the one in which runs are kept, or, elsewhere, the whole of it.
+    pub parent: String,
+    /// The next step to be trained.
+    pub step: u64,
+    /// The parent's checkpoint, relative to the parent's directory.
+    pub file: String,
+    /// Checksum of its weights.
+    pub weights: String,
+    /// Keys of the config that are not as the parent's, each with both values.
+    pub changes: Vec<String>,
 }
 
 /// Of recordings that were made when there were no others.

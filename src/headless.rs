@@ -139,6 +139,11 @@ impl Human {
                     s.run, s.method, s.objective, s.device, s.parameters, s.data
                 ))
             }
+            Event::Forked(forked) => {
+                (self.last_step, self.last_line_us) = ((forked.step, stamped.us), stamped.us);
+                let changes: String = forked.changes.iter().map(|change| format!("\n  {change}")).collect();
+                Some(format!("forked from {}, {}, at step {}{changes}", forked.parent, forked.file, forked.step))
+            }
             Event::Resumed { step, file, damaged, .. } => {
                 (self.last_step, self.last_line_us) = ((*step, stamped.us), stamped.us);
                 let passed = damaged.iter().map(|d| format!("passed over: {d}\n")).collect::<String>();

@@ -20,8 +20,8 @@
 //! * core, plain values: [`layer_path`], [`subnetwork`], [`measurement`], [`note`], [`rng`], [`theory`], [`schedule`],
 //!   [`method`], [`config`], [`event`], [`experiment_event`], [`learning_rate`], [`cost`], [`step_time`]
 //! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`measure`], [`trainer`]
-//! * shell, with files, threads and the clock: [`faults`], [`recording`], [`run_dir`], [`session`], [`signals`], [`rerun`],
-//!   [`plan`], [`export`], [`headless`], [`experiment`]
+//! * shell, with files, threads and the clock: [`faults`], [`recording`], [`run_dir`], [`fork`], [`session`], [`signals`],
+//!   [`rerun`], [`plan`], [`export`], [`headless`], [`experiment`]
 //! * screen: [`app`], [`player`], [`view`], [`user_config`], [`tui`]
 //! * both sides: [`cli`], [`verbs`]
 //!
@@ -39,6 +39,7 @@ pub mod experiment;
 pub mod experiment_event;
 pub mod export;
 pub mod faults;
+pub mod fork;
 pub mod headless;
 pub mod kernels;
 pub mod layer_path;

@@ -23,6 +23,8 @@ pub struct Plan {
     pub state_bytes: u64,
     /// Bytes of gradients and activations in the longest stage.
     pub step_bytes: u64,
+    /// Checkpoints that lie on the disk at most: the newest, the best, one where each later stage begins.
+    pub checkpoints: u64,
     /// Tokens that a step sees.
     pub tokens_per_step: u64,
     /// Steps in all.
@@ -86,6 +88,7 @@ pub fn plan(config: &RunConfig) -> Plan {
         layer_parameters: cost.layer_parameters,
         state_bytes: cost.parameters * 12,
         step_bytes: step_bytes(config, &cost, longest as u64),
+        checkpoints: checkpoints(config, stages.iter().filter(|s| s.steps > 0).count()),
         tokens_per_step: cost.tokens_per_step,
         steps: schedule.total_steps(),
         tokens: cost.tokens_per_step * schedule.total_steps(),
@@ -119,6 +122,14 @@ fn step_bytes(config: &RunConfig, cost: &Cost, longest: u64) -> u64 {
     gradients + longest * model::activation_bytes(&config.model, config.train.precision, b * t) + 4 * b * t * c * 6
 }
 
+/// Checkpoints that lie on the disk at most, with that many stages (those by hand not counted).
+fn checkpoints(config: &RunConfig, stages: usize) -> u64 {
+    let c = &config.checkpoint;
+    let marked = if c.stages { stages.saturating_sub(1) } else { 0 };
+    let passing = if c.every == 0 { 1 } else { c.keep + 1 };
+    (passing + marked) as u64
+}
+
 /// A number of layers, with decimals only where it is none.
 fn layers(mean: f64) -> String {
     if mean.fract() == 0.0 { format!("{mean:.0}") } else { format!("{mean:.2}") }
@@ -149,11 +160,13 @@ impl Plan {
         );
         let _ = writeln!(
             text,
-            "parameters   {} ({} per layer)\nmemory       {:.0} MiB weights and moments, about {:.0} MiB gradients and activations\n{items:<13}{} ({} per step, {} steps)\n",
+            "parameters   {} ({} per layer)\nmemory       {:.0} MiB weights and moments, about {:.0} MiB gradients and activations\ncheckpoints  up to {} of {:.0} MiB on the disk\n{items:<13}{} ({} per step, {} steps)\n",
             short(self.parameters as f64),
             short(self.layer_parameters as f64),
             mib(self.state_bytes),
             mib(self.step_bytes),
+            self.checkpoints,
+            mib(self.state_bytes),
             short(self.tokens as f64),
             short(self.tokens_per_step as f64),
             self.steps,

@@ -185,6 +185,15 @@ pub fn effective(events: &[Stamped]) -> Vec<Stamped> {
     kept
 }
 
+/// The events that hold and that the run itself trained, a fork's own from where it was forked, behind its `started`.
+pub fn own(events: &[Stamped]) -> Vec<Stamped> {
+    let mut held = effective(events);
+    if let Some(at) = held.iter().rposition(|s| matches!(s.event, Event::Forked(_))) {
+        held.drain(1.min(at)..at);
+    }
+    held
+}
+
 /// How many of a recording's events hold when a run goes on from a checkpoint that was written after `written` events:
 /// those, and the one that told of the checkpoint if it got into the recording.
 pub fn keep(events: &[Stamped], written: u64, file: &str) -> u64 {

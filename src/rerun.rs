@@ -12,7 +12,7 @@ use crate::trainer::CUT_SHORT;
 
 /// The commands of a recording, for the session that trains it again.
 pub fn script(recorded: &[Stamped]) -> Vec<Scripted> {
-    let events = recording::effective(recorded);
+    let events = recording::own(recorded);
     let mut script = Vec::new();
     let mut end = None;
     for (index, stamped) in events.iter().enumerate() {
@@ -73,7 +73,8 @@ pub enum Closeness {
 /// Compares a rerun's events with a recording's as they come.
 pub struct Comparer {
     expected: VecDeque<Event>,
-    weights: HashMap<u64, String>,
+    /// Checksums by what they are of: a checkpoint's name, or the end and its step.
+    weights: HashMap<String, String>,
     closeness: Closeness,
     /// Whether a person resumed the recorded run after stopping it paused: the added resume is in the rerun alone.
     compared: u64,
@@ -98,12 +99,11 @@ pub struct Report {
 impl Comparer {
     /// Compares with a recording.
     pub fn new(recorded: &[Stamped], closeness: Closeness) -> Self {
-        let events = recording::effective(recorded);
+        let events = recording::own(recorded);
         let mut weights = HashMap::new();
         for stamped in &events {
-            if let Event::Saved { step, weights: sum, .. } | Event::Finished { step, weights: sum, .. } = &stamped.event
-            {
-                weights.insert(*step, sum.clone());
+            if let Some((of, _, sum)) = checksum(&stamped.event) {
+                weights.insert(of, sum.to_owned());
             }
         }
         let expected = events.into_iter().map(|s| s.event).filter(is_compared).collect();
@@ -115,8 +115,8 @@ impl Comparer {
         if self.difference.is_some() {
             return;
         }
-        if let Event::Saved { step, weights, .. } | Event::Finished { step, weights, .. } = event {
-            self.take_weights(*step, weights);
+        if let Some((of, step, weights)) = checksum(event) {
+            self.take_weights(&of, step, weights);
         }
         if !is_compared(event) {
             return;
@@ -133,11 +133,11 @@ impl Comparer {
         }
     }
 
-    fn take_weights(&mut self, step: u64, weights: &str) {
+    fn take_weights(&mut self, of: &str, step: u64, weights: &str) {
         if self.closeness != Closeness::Bits {
             return;
         }
-        match self.weights.get(&step) {
+        match self.weights.get(of) {
             Some(sum) if sum == weights => self.checksums += 1,
             Some(sum) => {
                 self.difference = Some(format!("weights after {step} steps: recorded {sum}, rerun {weights}"));
@@ -152,6 +152,16 @@ impl Comparer {
             self.difference = Some(format!("recorded {}\n   rerun ended before that", text(expected)));
         }
         Report { events: self.compared, steps: self.steps, checksums: self.checksums, difference: self.difference }
+    }
+}
+
+/// What weights an event tells of (at one step there may be those before the model grew and those behind), the steps
+/// trained, and their checksum.
+fn checksum(event: &Event) -> Option<(String, u64, &str)> {
+    match event {
+        Event::Saved { step, file, weights } => Some((file.clone(), *step, weights)),
+        Event::Finished { step, weights, .. } => Some((format!("the end, {step}"), *step, weights)),
+        _ => None,
     }
 }
 
@@ -211,6 +221,10 @@ fn is_same(a: &Event, b: &Event, closeness: Closeness) -> bool {
             (a.step, &a.name, a.path_length, &a.labels) == (b.step, &b.name, b.path_length, &b.labels)
                 && same(&a.values, &b.values)
                 && same(&a.spreads, &b.spreads)
+        }
+        (Event::Forked(a), Event::Forked(b)) => {
+            // Where it comes from is told by its weights.
+            a.step == b.step && (closeness != Closeness::Bits || a.weights == b.weights)
         }
         (Event::TransitionMeasured(a), Event::TransitionMeasured(b)) => {
             let place = (a.step, a.at, a.stage, a.from, a.to) == (b.step, b.at, b.stage, b.from, b.to);

@@ -11,6 +11,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::recording;
 
+/// The resolved config's name inside a run's directory.
+pub const CONFIG: &str = "config.toml";
+
 /// A run's directory, held by this process alone.
 pub struct RunDir {
     dir: PathBuf,
@@ -80,7 +83,7 @@ impl RunDir {
 
     /// Its resolved config.
     pub fn config_file(&self) -> PathBuf {
-        self.dir.join("config.toml")
+        self.dir.join(CONFIG)
     }
 
     /// Its log file.

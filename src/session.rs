@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::RunConfig;
 use crate::config::load::ConfigError;
 use crate::data::{self, Corpus, DataError};
-use crate::event::{Cause, Command, Ending, Event, Stamped};
+use crate::event::{Cause, Command, Ending, Event, Forked, Stamped};
 use crate::faults;
+use crate::fork::Origin;
 use crate::recording::{self, Writer};
 use crate::run_dir::RunDir;
 use crate::trainer::checkpoint::{self, Folder, NoStore, Store};
@@ -32,8 +33,31 @@ pub enum Job {
     New(RunDir),
     /// The run in the directory, from its newest checkpoint on.
     Resume(RunDir),
+    /// A new run in an empty directory, from another's checkpoint on.
+    Fork(RunDir, Origin),
     /// The config alone: nothing is written, and live commands but stop and abort are passed over.
     Rerun(String),
+    /// The same from the checkpoint that a fork began with.
+    RerunFork {
+        /// The run's name.
+        name: String,
+        /// The checkpoint's folder.
+        checkpoint: PathBuf,
+        /// What its recording says of where it comes from.
+        forked: Forked,
+    },
+}
+
+impl Job {
+    /// The directory of a run that is made for it.
+    fn new_run(&self) -> Option<&RunDir> {
+        if let Self::New(run) | Self::Fork(run, _) = self { Some(run) } else { None }
+    }
+
+    /// The run's directory, where there is one.
+    pub fn run(&self) -> Option<&RunDir> {
+        if let Self::Resume(run) = self { Some(run) } else { self.new_run() }
+    }
 }
 
 /// A command with the step it is meant for.
@@ -97,7 +121,7 @@ pub fn spawn(options: Options) -> Result<Session> {
             Err(panic) => (Cause::Error, format!("the trainer panicked: {}", panic_text(panic.as_ref()))),
         };
         tracing::error!("{reason}");
-        if let (Job::New(run), None) = (&options.job, &recorder.writer) {
+        if let (Some(run), None) = (options.job.new_run(), &recorder.writer) {
             // Nothing was trained or recorded: an empty run would only be in the way.
             let _ = fs::remove_dir_all(run.path());
         }
@@ -112,16 +136,16 @@ fn run(options: &Options, inbox: &Inbox, recorder: &mut Recorder) -> Result<()> 
         Ok(corpus) => corpus,
         Err(error) if error.is::<data::Interrupted>() => {
             // Nothing was trained, so there is nothing to keep.
-            if let Job::New(run) = &options.job {
+            if let Some(run) = options.job.new_run() {
                 let _ = fs::remove_dir_all(run.path());
             }
             return recorder.emit(Event::Finished { step: 0, ending: Ending::Aborted, weights: String::new() });
         }
         Err(error) => return Err(error),
     };
-    let store: Box<dyn Store> = match &options.job {
-        Job::New(run) | Job::Resume(run) => Box::new(Folder::open(run.path(), config.checkpoint.keep)?),
-        Job::Rerun(_) => Box::new(NoStore),
+    let store: Box<dyn Store> = match options.job.run() {
+        Some(run) => Box::new(Folder::open(run.path(), config.checkpoint.keep)?),
+        None => Box::new(NoStore),
     };
     let tokenizer = corpus.tokenizer_json();
     let mut trainer = Trainer::new(config.clone(), corpus, store)?;
@@ -132,9 +156,21 @@ fn run(options: &Options, inbox: &Inbox, recorder: &mut Recorder) -> Result<()> 
             recorder.emit(trainer.started(&run.name())?)?;
         }
         Job::Resume(run) => resume(run, &mut trainer, recorder, options.with_history)?,
+        Job::Fork(run, origin) => {
+            fork(run, origin, &mut trainer, recorder, options.with_history, &mut |run| {
+                write_run_files(run, config, tokenizer.as_deref())
+            })?;
+        }
         Job::Rerun(name) => recorder.emit(trainer.started(name)?)?,
+        Job::RerunFork { name, checkpoint, forked } => {
+            recorder.emit(trainer.started(name)?)?;
+            let snapshot = read_checkpoint(checkpoint)?;
+            let events = snapshot.state.events;
+            trainer.fork(snapshot, &forked.file, events, false)?;
+            recorder.emit(Event::Forked(Forked { weights: trainer.weights_checksum()?, ..forked.clone() }))?;
+        }
     }
-    let is_rerun = matches!(options.job, Job::Rerun(_));
+    let is_rerun = options.job.run().is_none();
     while !trainer.is_over() {
         let interrupted = || inbox.has_urgent();
         if let Some(command) = inbox.next(trainer.state().step, trainer.is_waiting(), is_rerun) {
@@ -190,6 +226,55 @@ fn resume(run: &RunDir, trainer: &mut Trainer, recorder: &mut Recorder, with_his
         recording::effective(&events).into_iter().filter(|s| s.seq < keep).for_each(|s| recorder.send(s));
     }
     trainer.resumed(Event::Resumed { step, keep, file: found.file, damaged: found.damaged }, &mut |e| recorder.emit(e))
+}
+
+/// A checkpoint that is asked for by name must be whole.
+fn read_checkpoint(dir: &Path) -> Result<checkpoint::Snapshot> {
+    checkpoint::read(dir).map_err(|e| DataError::new(format!("{e:#}")).into())
+}
+
+/// Makes the run's files, copies what happened before into its recording, and loads the parent's checkpoint.
+fn fork(
+    run: &RunDir,
+    origin: &Origin,
+    trainer: &mut Trainer,
+    recorder: &mut Recorder,
+    with_history: bool,
+    write_files: &mut dyn FnMut(&RunDir) -> Result<()>,
+) -> Result<()> {
+    let events = recording::read(&origin.dir.join(recording::FILE))?;
+    let started = trainer.started(&run.name())?;
+    if let (Some(Event::Started(then)), Event::Started(now)) = (events.first().map(|s| &s.event), &started)
+        && then.data_checksum != now.data_checksum
+    {
+        return Err(DataError::new(format!(
+            "the data or its tokenizer has changed since the parent began: {} then, {} now",
+            then.data, now.data
+        ))
+        .into());
+    }
+    let snapshot = read_checkpoint(&origin.dir.join(&origin.file))?;
+    let keep = recording::keep(&events, snapshot.state.events, &origin.file);
+    let mut before: Vec<Stamped> = recording::effective(&events).into_iter().filter(|s| s.seq < keep).collect();
+    if before.len() as u64 != keep {
+        return Err(DataError::new(format!(
+            "the recording of {} lacks events from before {}",
+            origin.parent, origin.file
+        ))
+        .into());
+    }
+    before[0].event = started;
+    let step = snapshot.state.step;
+    trainer.fork(snapshot, &origin.file, keep, origin.own_table)?;
+    write_files(run)?;
+    let mut writer = Writer::create(run.path())?;
+    before.iter().try_for_each(|s| writer.write(s))?;
+    recorder.go_on(writer, keep, before.last().map_or(0, |s| s.us));
+    let shown = if with_history { before.len() } else { 1 };
+    before.into_iter().take(shown).for_each(|s| recorder.send(s));
+    let (parent, file, changes) = (origin.parent.clone(), origin.file.clone(), origin.changes.clone());
+    let forked = Forked { parent, step, file, weights: trainer.weights_checksum()?, changes };
+    trainer.forked(forked, &mut |e| recorder.emit(e))
 }
 
 fn cause_of(error: &anyhow::Error) -> Cause {

@@ -20,6 +20,7 @@ const ORDER: &[&[&str]] = &[
     &["measure"],
     &["trainer"],
     &["recording", "run_dir", "plan", "export", "signals"],
+    &["fork"],
     &["session"],
     &["rerun", "headless"],
     &["experiment"],
@@ -69,7 +70,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
-        &["recording", "run_dir", "session", "rerun", "plan", "export", "player", "experiment"],
+        &["recording", "run_dir", "fork", "session", "rerun", "plan", "export", "player", "experiment"],
         &["ratatui", "crossterm"],
     ),
     (

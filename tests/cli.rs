@@ -28,6 +28,7 @@ fn the_flags_are_these_and_no_others() {
             "--compare",
             "--data",
             "--device",
+            "--fork",
             "--headless",
             "--name",
             "--quiet",

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use super::history::{History, Spent};
-use crate::event::{Cause, Command, Ending, Event, Measurement, Score, Stamped, Started, Transition, Why};
+use crate::event::{Cause, Command, Ending, Event, Forked, Measurement, Score, Stamped, Started, Transition, Why};
 use crate::layer_path::LayerPath;
 use crate::schedule::Schedule;
 use crate::step_time::StepTimes;
@@ -130,6 +130,8 @@ pub struct Failure {
 pub struct Run {
     /// What is known before the first step.
     pub started: Option<Started>,
+    /// Where it comes from, if it didn't begin at step 0.
+    pub forked: Option<Forked>,
     /// What slow thing is under way: what, done, total.
     pub progress: Option<(String, u64, u64)>,
     /// The table as it stands.
@@ -216,6 +218,14 @@ impl Run {
         match &stamped.event {
             Event::Progress { what, done, total } => self.progress = Some((what.clone(), *done, *total)),
             Event::Started(started) => self.start(started),
+            Event::Forked(forked) => {
+                // As a resume: nobody is there yet who paused it.
+                (self.is_paused, self.granted) = (false, 0);
+                self.forked = Some(forked.clone());
+                let step = forked.step;
+                self.say(step, From::You, format!("forked from {} after {step} steps", forked.parent));
+                forked.changes.iter().for_each(|change| self.say(step, From::You, change.clone()));
+            }
             Event::Resumed { step, file, damaged, .. } => {
                 self.progress = None;
                 (self.ending, self.failure) = (None, None);

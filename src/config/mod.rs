@@ -390,11 +390,13 @@ pub struct CheckpointConfig {
     pub every: u64,
     /// How many of the newest are kept, beside the best.
     pub keep: usize,
+    /// Whether one is written where a stage begins, and kept.
+    pub stages: bool,
 }
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        Self { every: 500, keep: 2 }
+        Self { every: 500, keep: 2, stages: true }
     }
 }
 

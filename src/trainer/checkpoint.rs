@@ -3,7 +3,8 @@
 //! A checkpoint is a folder `step-00000400` with `model.safetensors` (weights and moments), `state.json` (the loop) and
 //! `sha256sums` over both (`sha256sum -c` reads it). It is written under another name, synced and renamed, so that a
 //! folder of the right name is whole; checksums are verified on load all the same, and the next older one is used where
-//! they fail. Keeps the newest K and the best. Never touches a model: it moves host memory.
+//! they fail. Keeps the newest K and the best, and beside them every one of a marked name: where a stage begins
+//! (`step-00000400-stage-2`) and where a fork began (`step-00000400-fork`). Never touches a model: it moves host memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -20,6 +21,7 @@ use super::LoopState;
 use crate::data::hex;
 use crate::model::Parameter;
 
+const DIR: &str = "checkpoints";
 const TENSORS: &str = "model.safetensors";
 const STATE: &str = "state.json";
 const SUMS: &str = "sha256sums";
@@ -34,21 +36,43 @@ pub struct Snapshot {
     pub parameters: Vec<Parameter>,
 }
 
+/// What a checkpoint is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Some step: kept while it is among the newest, or the best.
+    Passing,
+    /// Just before the first step of a stage (0-based), and before the model grows for it: kept.
+    Stage(usize),
+    /// What a fork began with: kept, since a rerun begins there too.
+    Fork,
+}
+
+impl Kind {
+    /// The end of the folder's name.
+    fn mark(self) -> String {
+        match self {
+            Self::Passing => String::new(),
+            Self::Stage(stage) => format!("-stage-{}", stage + 1),
+            Self::Fork => "-fork".to_owned(),
+        }
+    }
+}
+
 /// Where a trainer puts its checkpoints.
 pub trait Store: Send {
     /// Keeps a snapshot; returns its name relative to the run's directory.
     ///
     /// # Errors
     /// If it can't be written; what was there before is untouched.
-    fn save(&mut self, snapshot: &Snapshot) -> Result<String>;
+    fn save(&mut self, snapshot: &Snapshot, kind: Kind) -> Result<String>;
 }
 
 /// Keeps nothing, but names what would have been kept: for reruns and measurements.
 pub struct NoStore;
 
 impl Store for NoStore {
-    fn save(&mut self, snapshot: &Snapshot) -> Result<String> {
-        Ok(relative(snapshot.state.step))
+    fn save(&mut self, snapshot: &Snapshot, kind: Kind) -> Result<String> {
+        Ok(relative(snapshot.state.step, kind))
     }
 }
 
@@ -66,17 +90,40 @@ struct StateFile {
     updates: BTreeMap<String, u64>,
 }
 
-fn relative(step: u64) -> String {
-    format!("checkpoints/step-{step:08}")
+fn relative(step: u64, kind: Kind) -> String {
+    format!("{DIR}/step-{step:08}{}", kind.mark())
+}
+
+/// A checkpoint by its folder's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Steps trained.
+    pub step: u64,
+    /// What it is of.
+    pub kind: Kind,
+    /// Its name relative to the run's directory.
+    pub file: String,
+}
+
+impl Named {
+    fn of(name: &str) -> Option<Self> {
+        let (step, mark) = name.strip_prefix("step-")?.split_at_checked(8)?;
+        let kind = match mark {
+            "" => Kind::Passing,
+            "-fork" => Kind::Fork,
+            _ => Kind::Stage(mark.strip_prefix("-stage-")?.parse::<usize>().ok()?.checked_sub(1)?),
+        };
+        Some(Self { step: step.parse().ok()?, kind, file: format!("{DIR}/{name}") })
+    }
 }
 
 impl Folder {
-    /// The checkpoints of the run in `run_dir`, of which the newest `keep` and the best stay.
+    /// The checkpoints of the run in `run_dir`, of which the newest `keep`, the best and the marked ones stay.
     ///
     /// # Errors
     /// If the folder can't be made.
     pub fn open(run_dir: &Path, keep: usize) -> Result<Self> {
-        let dir = run_dir.join("checkpoints");
+        let dir = run_dir.join(DIR);
         fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
         for entry in entries(&dir)?.into_iter().filter(|e| is_unfinished(e)) {
             // A write that was cut off; nothing refers to it.
@@ -86,20 +133,22 @@ impl Folder {
     }
 
     fn prune(&self) -> Result<()> {
-        let all = finished(&self.dir)?;
-        let loss = |dir: &PathBuf| read_state(dir).ok().and_then(|s| s.state.full_loss);
-        let scored = all.iter().filter_map(|dir| Some((dir.clone(), loss(dir)?)));
-        let best = scored.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(dir, _)| dir);
-        for dir in all.iter().rev().skip(self.keep).filter(|dir| Some(*dir) != best.as_ref()) {
-            fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))?;
+        let passing: Vec<Named> = finished(&self.dir)?.into_iter().filter(|c| c.kind == Kind::Passing).collect();
+        let dir = |c: &Named| self.dir.join(c.file.trim_start_matches("checkpoints/"));
+        let loss = |c: &Named| read_state(&dir(c)).ok().and_then(|s| s.state.full_loss);
+        let scored = passing.iter().filter_map(|c| Some((c.step, loss(c)?)));
+        let best = scored.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(step, _)| step);
+        for old in passing.iter().rev().skip(self.keep).filter(|c| Some(c.step) != best) {
+            let dir = dir(old);
+            fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
         }
         Ok(())
     }
 }
 
 impl Store for Folder {
-    fn save(&mut self, snapshot: &Snapshot) -> Result<String> {
-        let name = relative(snapshot.state.step);
+    fn save(&mut self, snapshot: &Snapshot, kind: Kind) -> Result<String> {
+        let name = relative(snapshot.state.step, kind);
         let target = self.dir.join(name.trim_start_matches("checkpoints/"));
         let draft = target.with_extension("unfinished");
         let written = write(&draft, snapshot).and_then(|()| {
@@ -220,11 +269,22 @@ fn is_unfinished(dir: &Path) -> bool {
     dir.extension().is_some_and(|e| e == "unfinished")
 }
 
-/// Finished checkpoints, oldest first (their names sort by step).
-fn finished(dir: &Path) -> Result<Vec<PathBuf>> {
-    let is_step =
-        |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("step-")) && !is_unfinished(p);
-    Ok(entries(dir)?.into_iter().filter(is_step).collect())
+/// Finished checkpoints, by step; at one step the passing one stands first.
+fn finished(dir: &Path) -> Result<Vec<Named>> {
+    let names = entries(dir)?.into_iter().filter(|p| !is_unfinished(p));
+    let named = names.filter_map(|p| Named::of(&p.file_name()?.to_string_lossy()));
+    let mut all: Vec<Named> = named.collect();
+    all.sort_by_key(|c| (c.step, c.kind));
+    Ok(all)
+}
+
+/// The checkpoints of a run by their names, oldest first. Looks into none.
+///
+/// # Errors
+/// If the folder can't be listed; one that isn't there holds none.
+pub fn list(run_dir: &Path) -> Result<Vec<Named>> {
+    let dir = run_dir.join(DIR);
+    if dir.is_dir() { finished(&dir) } else { Ok(Vec::new()) }
 }
 
 /// A checkpoint that could be read, and what was wrong with newer ones.
@@ -243,13 +303,14 @@ pub struct Found {
 /// # Errors
 /// If there is none, saying what is wrong with each.
 pub fn newest(run_dir: &Path) -> Result<Found> {
-    let dir = run_dir.join("checkpoints");
-    let all = if dir.is_dir() { finished(&dir)? } else { Vec::new() };
+    let mut all = list(run_dir)?;
+    // At one step the one that was written later: a stop, say, behind a stage's beginning.
+    all.sort_by_cached_key(|c| (c.step, read_state(&run_dir.join(&c.file)).map_or(0, |s| s.state.events)));
     let mut damaged = Vec::new();
-    for dir in all.iter().rev() {
-        match read(dir) {
+    for named in all.into_iter().rev() {
+        match read(&run_dir.join(&named.file)) {
             Ok(snapshot) => {
-                return Ok(Found { file: relative(snapshot.state.step), snapshot, damaged });
+                return Ok(Found { file: named.file, snapshot, damaged });
             }
             Err(error) => damaged.push(format!("{error:#}")),
         }
@@ -293,7 +354,7 @@ mod tests {
     fn a_snapshot_reads_back_bit_for_bit() {
         let dir = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(dir.path(), 2).unwrap();
-        let name = folder.save(&snapshot(7, Some(1.5))).unwrap();
+        let name = folder.save(&snapshot(7, Some(1.5)), Kind::Passing).unwrap();
         assert_eq!(name, "checkpoints/step-00000007");
         assert_eq!(sorted(read(&dir.path().join(name)).unwrap()), sorted(snapshot(7, Some(1.5))));
     }
@@ -303,11 +364,40 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(dir.path(), 2).unwrap();
         for (step, loss) in [(1, Some(3.0)), (2, Some(1.0)), (3, Some(2.0)), (4, None), (5, Some(2.5))] {
-            folder.save(&snapshot(step, loss)).unwrap();
+            folder.save(&snapshot(step, loss), Kind::Passing).unwrap();
         }
-        let left: Vec<_> = finished(&dir.path().join("checkpoints")).unwrap();
-        let names: Vec<_> = left.iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect();
-        assert_eq!(names, ["step-00000002", "step-00000004", "step-00000005"]);
+        assert_eq!(names(dir.path()), ["step-00000002", "step-00000004", "step-00000005"]);
+    }
+
+    fn names(run: &Path) -> Vec<String> {
+        list(run).unwrap().into_iter().map(|c| c.file.replace("checkpoints/", "")).collect()
+    }
+
+    #[test]
+    fn marked_ones_are_never_thinned_out_and_take_no_place_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path(), 1).unwrap();
+        let kinds = [(1, Kind::Fork), (2, Kind::Passing), (3, Kind::Stage(1)), (3, Kind::Passing), (4, Kind::Passing)];
+        for (step, kind) in kinds {
+            folder.save(&snapshot(step, None), kind).unwrap();
+        }
+        assert_eq!(names(dir.path()), ["step-00000001-fork", "step-00000003-stage-2", "step-00000004"]);
+        fs::create_dir_all(dir.path().join("checkpoints/step-00000005-stage-0")).unwrap();
+        fs::create_dir_all(dir.path().join("checkpoints/step-5")).unwrap();
+        assert_eq!(list(dir.path()).unwrap().len(), 3, "no names of ours");
+    }
+
+    #[test]
+    fn at_one_step_the_later_is_the_newest() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path(), 2).unwrap();
+        for (first, second) in [(Kind::Passing, Kind::Stage(1)), (Kind::Stage(1), Kind::Passing)] {
+            let (mut early, mut late) = (snapshot(8, None), snapshot(8, None));
+            (early.state.events, late.state.events) = (20, 21);
+            folder.save(&early, first).unwrap();
+            let file = folder.save(&late, second).unwrap();
+            assert_eq!(newest(dir.path()).unwrap().file, file);
+        }
     }
 
     #[test]
@@ -315,9 +405,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(dir.path(), 5).unwrap();
         for step in 1..=3 {
-            folder.save(&snapshot(step, None)).unwrap();
+            folder.save(&snapshot(step, None), Kind::Passing).unwrap();
         }
-        let file = |step: u64, name: &str| dir.path().join(relative(step)).join(name);
+        let file = |step: u64, name: &str| dir.path().join(relative(step, Kind::Passing)).join(name);
         let bytes = fs::read(file(3, TENSORS)).unwrap();
         fs::write(file(3, TENSORS), &bytes[..bytes.len() / 2]).unwrap();
         let mut flipped = fs::read(file(2, STATE)).unwrap();

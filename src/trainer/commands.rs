@@ -4,6 +4,7 @@
 
 use anyhow::Result;
 
+use super::checkpoint::Kind;
 use super::{CUT_SHORT, Emit, Interrupted, Trainer};
 use crate::event::{Command, Ending, Event, Why};
 use crate::method::{self, Edit};
@@ -49,7 +50,7 @@ impl Trainer {
                 self.asked_for(&lengths, Why::Curve, interrupted)?
             }
             Command::Measure { what } => self.measure_on_command(what, interrupted)?,
-            Command::Save => Ok(vec![self.save()?]),
+            Command::Save => Ok(vec![self.save(Kind::Passing)?]),
             // That it was given is all there is to it.
             Command::Note { .. } => Ok(Vec::new()),
             Command::SetLearningRateScale { scale } if !(scale > 0.0 && scale <= 100.0) => {
@@ -61,7 +62,7 @@ impl Trainer {
             }
             Command::Stop => {
                 self.emit(emit, Event::Applied { step, command })?;
-                let saved = self.save()?;
+                let saved = self.save(Kind::Passing)?;
                 self.emit(emit, saved)?;
                 return self.finish(Ending::Stopped, emit);
             }

@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 use crate::config::{OptimizerConfig, RunConfig, Skipped};
 use crate::cost;
 use crate::data::Corpus;
-use crate::event::{Cause, Ending, Event, FORMAT, Score, Started, Why};
+use crate::event::{Cause, Ending, Event, FORMAT, Forked, Score, Started, Why};
 use crate::learning_rate::learning_rate;
 use crate::measure::coefficients::Coefficients;
 use crate::method::{self, Context, Method};
 use crate::model::{self, Engine, Parameter, UpdateRule};
 use crate::objective::{self, Batch, Objective};
 use crate::schedule::Schedule;
-use checkpoint::{Snapshot, Store};
+use checkpoint::{Kind, Snapshot, Store};
 use transition::Following;
 
 /// Why an evaluation that a person asked for was refused when a stop cut into it; a rerun passes over such a command.
@@ -64,6 +64,9 @@ pub struct LoopState {
     pub measured_at: Option<u64>,
     /// The step before which a checkpoint was last written by the cadence.
     pub saved_at: Option<u64>,
+    /// The step before which a checkpoint was last written because a stage begins there.
+    #[serde(default)]
+    pub stage_saved_at: Option<u64>,
     /// Loss of the full model if it was evaluated before this very step.
     pub full_loss: Option<f32>,
     /// The transition that is being followed.
@@ -99,6 +102,7 @@ impl LoopState {
             evaluated_at: None,
             measured_at: None,
             saved_at: None,
+            stage_saved_at: None,
             full_loss: None,
             following: None,
             existing: None,
@@ -179,6 +183,50 @@ impl Trainer {
         Ok(())
     }
 
+    /// Goes on from another run's snapshot, as [`Self::resume`] does; with `own_table` under the config's table of stages
+    /// instead of the one that the snapshot was made under. The steps before count as trained.
+    ///
+    /// # Errors
+    /// As [`Self::resume`], and if the table ends before the snapshot or can't go on with its layers.
+    pub fn fork(&mut self, snapshot: Snapshot, file: &str, events: u64, own_table: bool) -> Result<()> {
+        self.resume(snapshot, file, events)?;
+        if own_table {
+            self.state.schedule = self.config.schedule();
+        }
+        let (step, total) = (self.state.step, self.state.schedule.total_steps());
+        if step >= total {
+            let problem = format!("must be more than the {step} that are trained already, not {total}");
+            return Err(config_error("train.steps", problem));
+        }
+        let (now, wanted) = (self.existing(), self.method.existing(&self.context()));
+        let grows = self.method.existing(&Context { step: 0, ..self.context() }) < self.state.schedule.layers;
+        if wanted < now || (wanted > now && !grows) {
+            let problem = format!("wants {wanted} layers at step {step}, where the checkpoint has {now}");
+            return Err(config_error("method.name", problem));
+        }
+        // The checkpoint that a fork begins with is one already.
+        self.state.stage_saved_at = Some(step);
+        Ok(())
+    }
+
+    /// Tells of a fork, and writes the checkpoint that it begins with.
+    ///
+    /// # Errors
+    /// If the recording or the checkpoint can't be written.
+    pub fn forked(&mut self, forked: Forked, emit: Emit<'_>) -> Result<()> {
+        self.emit(emit, Event::Forked(forked))?;
+        let saved = self.save(Kind::Fork)?;
+        self.emit(emit, saved)
+    }
+
+    /// Checksum of the weights as they are.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub fn weights_checksum(&self) -> Result<String> {
+        self.engine.weights_checksum()
+    }
+
     /// Tells of having gone on from a snapshot.
     ///
     /// # Errors
@@ -257,9 +305,9 @@ impl Trainer {
         emit(event)
     }
 
-    fn save(&mut self) -> Result<Event> {
+    fn save(&mut self, kind: Kind) -> Result<Event> {
         let snapshot = Snapshot { state: self.state.clone(), parameters: self.engine.parameters()? };
-        let file = self.store.save(&snapshot)?;
+        let file = self.store.save(&snapshot, kind)?;
         self.last_checkpoint = Some(file.clone());
         Ok(Event::Saved { step: self.state.step, file, weights: self.engine.weights_checksum()? })
     }
@@ -277,6 +325,7 @@ impl Trainer {
     /// As [`Self::apply`]. A non-finite loss is no error: it ends the run as [`Event::Failed`].
     pub fn advance(&mut self, interrupted: Interrupted<'_>, emit: Emit<'_>) -> Result<()> {
         let is_last = self.state.step == self.state.schedule.total_steps();
+        self.save_stage(emit)?;
         if !is_last && !self.grow(interrupted, emit)? {
             return Ok(());
         }
@@ -288,13 +337,31 @@ impl Trainer {
         events.into_iter().try_for_each(|event| self.emit(emit, event))?;
         if self.is_due_to_save() {
             self.state.saved_at = Some(self.state.step);
-            let saved = self.save()?;
+            let saved = self.save(Kind::Passing)?;
             self.emit(emit, saved)?;
         }
         if self.state.step == self.state.schedule.total_steps() {
             return self.finish(Ending::Completed, emit);
         }
         self.step(emit)
+    }
+
+    /// Writes a checkpoint where another stage begins: with the weights and the table of before, so that a fork from there
+    /// is free to go on in another way. It counts for the cadence's as well.
+    fn save_stage(&mut self, emit: Emit<'_>) -> Result<()> {
+        let step = self.state.step;
+        let stage = self.state.schedule.stage_at(step);
+        let is_over = step == self.state.schedule.total_steps();
+        let is_entered = self.state.announced.as_ref().is_some_and(|before| before.stage != stage);
+        if is_over || !is_entered || !self.config.checkpoint.stages || self.state.stage_saved_at == Some(step) {
+            return Ok(());
+        }
+        self.state.stage_saved_at = Some(step);
+        if self.is_due_to_save() {
+            self.state.saved_at = Some(step);
+        }
+        let saved = self.save(Kind::Stage(stage))?;
+        self.emit(emit, saved)
     }
 
     fn is_due_to_save(&self) -> bool {
@@ -408,7 +475,7 @@ impl Trainer {
     pub fn fail(&mut self, cause: Cause, reason: String, emit: Emit<'_>) -> Result<()> {
         self.is_over = true;
         if cause == Cause::Diverged
-            && let Ok(saved) = self.save()
+            && let Ok(saved) = self.save(Kind::Passing)
         {
             self.emit(emit, saved)?;
         }

@@ -1,17 +1,41 @@
 //! `raptr-tui rerun`: train a recorded run again and report the first difference.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 
 use super::export::exporter;
 use super::{Exit, has_terminal, looks_of, recording_file, user_of};
 use crate::cli::Train;
 use crate::config::load::parse;
+use crate::data::DataError;
 use crate::event::{Event, Stamped};
 use crate::rerun::{Closeness, Comparer, Report, script};
 use crate::session::{self, Job};
 use crate::tui::terminal::mark_survivable_thread;
 use crate::tui::{self, Source};
 use crate::{headless, recording, signals};
+
+/// What trains a recording again: the whole run, or a fork from the checkpoint that it began with.
+fn job(file: &Path, run: &str, events: &[Stamped]) -> Result<Job> {
+    let name = run.to_owned();
+    let own = recording::own(events);
+    let Some(forked) = own.iter().find_map(|s| if let Event::Forked(f) = &s.event { Some(f.clone()) } else { None }) else {
+        return Ok(Job::Rerun(name));
+    };
+    let saved = own.iter().find_map(|s| if let Event::Saved { file, .. } = &s.event { Some(file.clone()) } else { None });
+    let checkpoint = saved.map(|saved| file.with_file_name(saved)).filter(|checkpoint| checkpoint.is_dir());
+    match checkpoint {
+        Some(checkpoint) => Ok(Job::RerunFork { name, checkpoint, forked }),
+        None => Err(DataError::new(format!(
+            "{} is a fork of {} at step {}, and the checkpoint that it began with no longer lies beside it; it can't be trained again",
+            file.display(),
+            forked.parent,
+            forked.step
+        ))
+        .into()),
+    }
+}
 
 /// Trains a recording's config again with its commands, comparing every event.
 ///
@@ -25,7 +49,7 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
         _ => anyhow::bail!("{} doesn't begin with a `started` event", file.display()),
     };
     let config = parse(&format!("the config in {}", file.display()), &started.config, &[])?;
-    let job = Job::Rerun(started.run.clone());
+    let job = job(&file, &started.run, &events)?;
     let on_thread_start = mark_survivable_thread;
     let options = session::Options { job, config, script: script(&events), with_history: false, on_thread_start };
     let session = session::spawn(options)?;

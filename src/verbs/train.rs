@@ -15,7 +15,8 @@ use crate::cli::Train;
 use crate::config::load::{ConfigError, load, parse};
 use crate::config::{RunConfig, Source as DataSource};
 use crate::event::{Command, Event, Stamped};
-use crate::run_dir::RunDir;
+use crate::fork as forks;
+use crate::run_dir::{self, RunDir};
 use crate::session::{self, Job, Scripted, Session};
 use crate::signals::{self, StopSignal};
 use crate::tui::looks::Looks;
@@ -37,11 +38,12 @@ pub fn train(args: &Train) -> Result<Exit> {
     let looks = looks_of(args, &user)?;
     let script = args.commands.as_deref().map_or(Ok(Vec::new()), read_script)?;
     let helpers = references::load(args, &args.references)?;
-    let (job, config) = match &args.resume {
-        Some(name) => resume(args, name)?,
-        None => begin(args)?,
+    let (job, config) = match (&args.resume, &args.fork) {
+        (Some(name), _) => resume(args, name)?,
+        (None, Some(spec)) => fork(args, spec)?,
+        (None, None) => begin(args)?,
     };
-    let (Job::New(run) | Job::Resume(run)) = &job else { anyhow::bail!("a rerun is not trained here") };
+    let Some(run) = job.run() else { anyhow::bail!("a rerun is not trained here") };
     let (name, dir) = (run.name(), run.path().to_owned());
     log_to(&run.log_file())?;
     let session = session::spawn(session::Options {
@@ -146,9 +148,7 @@ fn begin(args: &Train) -> Result<(Job, RunConfig)> {
     let name = args.config.as_deref().unwrap_or(DEFAULT_CONFIG);
     let mut sets = args.sets.clone();
     sets.extend(data_sets(args.data.as_deref()));
-    if let Some(device) = &args.device {
-        sets.push(format!("train.device={}", quoted(device)));
-    }
+    sets.extend(device_sets(args));
     let mut config = load(name, &sets)?;
     absolute_paths(&mut config)?;
     // The one name that a config's own check can't know.
@@ -164,11 +164,31 @@ fn begin(args: &Train) -> Result<(Job, RunConfig)> {
 /// A run that is there already, with its own config.
 fn resume(args: &Train, name: &str) -> Result<(Job, RunConfig)> {
     let run = RunDir::open(&args.run_dir, name)?;
-    let file = run.config_file();
-    let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-    let sets: Vec<String> = args.device.iter().map(|device| format!("train.device=\"{device}\"")).collect();
-    let config = parse(&file.display().to_string(), &text, &sets)?;
+    let config = config_of(run.path(), &device_sets(args))?;
     Ok((Job::Resume(run), config))
+}
+
+/// A new run from another's checkpoint on.
+fn fork(args: &Train, spec: &str) -> Result<(Job, RunConfig)> {
+    let (dir, checkpoint) = forks::find(&args.run_dir, spec)?;
+    let sets: Vec<String> = args.sets.iter().cloned().chain(device_sets(args)).collect();
+    let (parent, config) = (config_of(&dir, &[])?, config_of(&dir, &sets)?);
+    let stem = dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let origin = forks::origin(&args.run_dir, dir, checkpoint, &parent, &config)?;
+    // As of a file, whose ending is left off: a name may have a dot in it.
+    let run = RunDir::create(&args.run_dir, args.name.as_deref(), &format!("{stem}-fork.toml"))?;
+    Ok((Job::Fork(run, origin), config))
+}
+
+/// The config of the run in a directory, with overrides.
+fn config_of(dir: &Path, sets: &[String]) -> Result<RunConfig> {
+    let file = dir.join(run_dir::CONFIG);
+    let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    Ok(parse(&file.display().to_string(), &text, sets)?)
+}
+
+fn device_sets(args: &Train) -> Vec<String> {
+    args.device.iter().map(|device| format!("train.device={}", quoted(device))).collect()
 }
 
 /// Commands from a file, one JSON object per line.
