@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
-use crate::config::RunConfig;
 use crate::config::load::ConfigError;
+use crate::config::{RunConfig, StageConfig};
 use crate::run_dir;
+use crate::schedule::Schedule;
 use crate::trainer::checkpoint::{self, Kind, Named};
 
 /// Where a fork begins.
@@ -83,11 +84,12 @@ fn name(c: &Named) -> String {
 /// # Errors
 /// Naming every key that a fork can't change.
 pub fn origin(runs: &Path, dir: PathBuf, checkpoint: Named, parent: &RunConfig, own: &RunConfig) -> Result<Origin> {
-    let mut changes = Vec::new();
-    compare("", &table(parent)?, &table(own)?, &mut changes);
-    let is_within = |key: &str, fixed: &str| key == fixed || key.strip_prefix(fixed).is_some_and(|k| k.starts_with('.'));
+    let changes = differences(parent, own)?;
+    let is_within =
+        |key: &str, fixed: &str| key == fixed || key.strip_prefix(fixed).is_some_and(|k| k.starts_with('.'));
     let reason = |key: &str| FIXED.iter().find(|(fixed, _)| is_within(key, fixed)).map(|(_, why)| *why);
-    let refused = changes.iter().filter_map(|(key, _)| Some(format!("`{key}` can't change in a fork: {}", reason(key)?)));
+    let refused =
+        changes.iter().filter_map(|(key, _)| Some(format!("`{key}` can't change in a fork: {}", reason(key)?)));
     let problems: Vec<String> = refused.collect();
     if !problems.is_empty() {
         return Err(ConfigError { origin: "--fork".to_owned(), problems }.into());
@@ -106,8 +108,35 @@ fn name_below(runs: &Path, dir: &Path) -> String {
     dir_absolute.strip_prefix(&runs).unwrap_or(&dir_absolute).display().to_string()
 }
 
-fn table(config: &RunConfig) -> Result<Table> {
-    Table::try_from(config).context("writing out the config")
+/// Every key whose values differ between two configs, with both.
+///
+/// # Errors
+/// Never, for a config that could be read.
+pub fn differences(a: &RunConfig, b: &RunConfig) -> Result<Vec<(String, String)>> {
+    let table = |config: &RunConfig| Table::try_from(config).context("writing out the config");
+    let mut found = Vec::new();
+    compare("", &table(a)?, &table(b)?, &mut found);
+    Ok(found)
+}
+
+/// What `--set` would have to say for a table that, from `step` on, has other path lengths than `now`, each for an equal
+/// share of what is left: the rows until then are as they were.
+pub fn stages(config: &RunConfig, now: &Schedule, step: u64, lengths: &[usize]) -> String {
+    let whole = StageConfig { path_length: now.layers, share: 1.0, steps: None, fixed: None };
+    let usual = RunConfig { stage: vec![whole], ..config.clone() }.rows()[0].fixed;
+    let mut rows = Vec::new();
+    let mut begins = 0;
+    for stage in &now.stages {
+        let steps = stage.steps.min(step.saturating_sub(begins));
+        begins += stage.steps;
+        if steps > 0 {
+            let layers: Vec<String> = stage.fixed.active().map(|layer| (layer + 1).to_string()).collect();
+            let fixed = if stage.fixed == usual { String::new() } else { format!(",fixed=[{}]", layers.join(",")) };
+            rows.push(format!("{{path_length={},steps={steps}{fixed}}}", stage.path_length));
+        }
+    }
+    rows.extend(lengths.iter().map(|length| format!("{{path_length={length}}}")));
+    format!("stage=[{}]", rows.join(","))
 }
 
 /// Every key whose values differ, with both.
@@ -178,6 +207,20 @@ mod tests {
     }
 
     #[test]
+    fn path_lengths_from_a_step_on_leave_what_was_before() {
+        let config = |sets: &[String]| {
+            parse("t", "[train]\nsteps = 30\n[[stage]]\npath_length = 6\n[[stage]]\npath_length = 12", sets).unwrap()
+        };
+        let table = |step, lengths: &[usize]| {
+            config(&[stages(&config(&[]), &config(&[]).schedule(), step, lengths)]).schedule()
+        };
+        let rows = |s: Schedule| s.stages.iter().map(|s| (s.steps, s.path_length)).collect::<Vec<_>>();
+        assert_eq!(rows(table(15, &[8, 9, 12])), [(15, 6), (5, 8), (5, 9), (5, 12)]);
+        assert_eq!(rows(table(20, &[12])), [(15, 6), (5, 12), (10, 12)]);
+        assert_eq!(table(20, &[12]).stages[0], config(&[]).schedule().stages[0], "the fixed layers too");
+    }
+
+    #[test]
     fn what_is_trained_from_here_on_may_change_and_model_and_text_may_not() {
         let config = |sets: &[&str]| {
             let sets: Vec<String> = sets.iter().map(|&s| s.to_owned()).collect();
@@ -190,7 +233,8 @@ mod tests {
         };
         let same = origin(&[]).unwrap();
         assert_eq!((same.parent.as_str(), same.changes.len(), same.own_table), ("a", 0, false));
-        let other = origin(&["stage=[{path_length=6,steps=10},{path_length=9}]", "optimizer.learning_rate=0.5"]).unwrap();
+        let other =
+            origin(&["stage=[{path_length=6,steps=10},{path_length=9}]", "optimizer.learning_rate=0.5"]).unwrap();
         assert_eq!(other.changes, ["optimizer.learning_rate: 0.001 -> 0.5", "stage: 6-12 -> 6 (10 steps)-9"]);
         assert!(other.own_table && !origin(&["optimizer.clip=2.0"]).unwrap().own_table);
         for set in ["model.width=128", "seed=1", "train.batch=2", "objective.name=prefix", "data.vocabulary=9000"] {

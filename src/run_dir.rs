@@ -1,7 +1,7 @@
 //! The run's directory: what lies where, and who may write in it.
 //!
 //! `config.toml` (resolved), `tokenizer.json`, `events.jsonl` (`recording`), `checkpoints/` (`trainer::checkpoint`),
-//! `raptr.log`, `lock`. Owns names and the lock; never looks into the files.
+//! `raptr.log`, `lock`, of a fork `forked.json`. Owns names and the lock; never looks into the files.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,9 @@ use crate::recording;
 
 /// The resolved config's name inside a run's directory.
 pub const CONFIG: &str = "config.toml";
+
+/// The name of the file that says where a fork comes from, as its recording does, for whoever lists many runs.
+pub const FORKED: &str = "forked.json";
 
 /// A run's directory, held by this process alone.
 pub struct RunDir {
@@ -92,6 +95,12 @@ impl RunDir {
     }
 }
 
+/// Whether a process trains the run in a directory.
+pub fn is_held(dir: &Path) -> bool {
+    // Shared, so that those who look don't see each other.
+    File::open(dir.join("lock")).is_ok_and(|file| file.try_lock_shared().is_err())
+}
+
 /// The directory of an existing run: a directory, a name below `runs`, or `latest`.
 ///
 /// # Errors
@@ -155,7 +164,10 @@ mod tests {
         let held = RunDir::create(runs.path(), Some("a"), "").unwrap();
         fs::write(held.path().join(recording::FILE), "").unwrap();
         assert!(RunDir::open(runs.path(), "a").err().unwrap().to_string().contains("another process"));
+        assert!(is_held(held.path()) && !is_held(runs.path()));
+        let dir = held.path().to_owned();
         drop(held);
+        assert!(!is_held(&dir));
         assert!(RunDir::open(runs.path(), "latest").is_ok());
         let error = RunDir::open(runs.path(), "b").err().unwrap().to_string();
         assert!(error.contains("no run `b`") && error.contains("known: a"), "{error}");

@@ -23,7 +23,7 @@ use crate::event::{Cause, Command, Ending, Event, Forked, Stamped};
 use crate::faults;
 use crate::fork::Origin;
 use crate::recording::{self, Writer};
-use crate::run_dir::RunDir;
+use crate::run_dir::{self, RunDir};
 use crate::trainer::checkpoint::{self, Folder, NoStore, Store};
 use crate::trainer::{NotFinite, Trainer};
 
@@ -274,6 +274,8 @@ fn fork(
     before.into_iter().take(shown).for_each(|s| recorder.send(s));
     let (parent, file, changes) = (origin.parent.clone(), origin.file.clone(), origin.changes.clone());
     let forked = Forked { parent, step, file, weights: trainer.weights_checksum()?, changes };
+    let name = run.path().join(run_dir::FORKED);
+    fs::write(&name, serde_json::to_vec_pretty(&forked)?).with_context(|| format!("writing {}", name.display()))?;
     trainer.forked(forked, &mut |e| recorder.emit(e))
 }
 

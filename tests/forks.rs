@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::{Place, TINY, curve, final_weights, stderr, stdout};
+use common::{Place, curve, final_weights, stderr, stdout};
 use raptr_tui::event::{Event, Forked};
 use raptr_tui::trainer::checkpoint;
 
@@ -70,7 +70,7 @@ fn checkpoints_of_stages_are_kept_beside_the_newest_and_the_best() {
 fn a_fork_without_changes_ends_with_the_parents_bits() {
     let place = Place::new();
     let parent = place.train("a", &[]);
-    for (spec, name, step) in [("a:stage-2", "b", 8), ("a:10", "c", 10), ("latest:stage-3", "d", 16)] {
+    for (spec, name, step) in [("a:stage-2", "b", 8), ("a:20", "c", 20), ("latest:stage-3", "d", 16)] {
         let events = fork(&place, spec, name, &[]);
         assert_eq!((curve(&events), final_weights(&events)), (curve(&parent), final_weights(&parent)), "{spec}");
         let forked = forked(&events);
@@ -99,7 +99,8 @@ fn a_fork_begins_with_the_parents_weights_and_goes_on_its_own_way() {
     assert_eq!(lengths(&whole), [vec![2; 8], vec![4; 16]].concat());
     assert_ne!(final_weights(&whole), final_weights(&parent));
     // Its first 8 steps are the parent's.
-    let steps = |events: &[Event]| events.iter().filter(|e| matches!(e, Event::Stepped { .. })).take(8).cloned().collect();
+    let steps =
+        |events: &[Event]| events.iter().filter(|e| matches!(e, Event::Stepped { .. })).take(8).cloned().collect();
     let (a, b): (Vec<Event>, Vec<Event>) = (steps(&parent), steps(&whole));
     assert_eq!(a, b);
     reruns(&place, "b");
@@ -149,7 +150,12 @@ fn a_model_that_grows_is_forked_before_it_grows() {
     let events = fork(&place, "a:stage-2", "other", &["--set", stages]);
     assert!(events.iter().any(|e| matches!(e, Event::Grown { step: 8, from: 2, to: 4, .. })), "at once to all");
     reruns(&place, "other");
-    refused(&place, &["--fork", "a:stage-2", "--set", "method.name=raptr"], 2, &["method.name", "wants 4 layers", "has 2"]);
+    refused(
+        &place,
+        &["--fork", "a:stage-2", "--set", "method.name=raptr"],
+        2,
+        &["method.name", "wants 4 layers", "has 2"],
+    );
 }
 
 #[test]

@@ -258,6 +258,14 @@ fn read_state(dir: &Path) -> Result<StateFile> {
     Ok(serde_json::from_slice(&fs::read(dir.join(STATE))?)?)
 }
 
+/// The loop's state of a checkpoint, unverified: to be looked at.
+///
+/// # Errors
+/// If it can't be read.
+pub fn state(dir: &Path) -> Result<LoopState> {
+    Ok(read_state(dir)?.state)
+}
+
 fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     let listed = fs::read_dir(dir).with_context(|| format!("listing {}", dir.display()))?;
     let mut found = listed.map(|e| Ok(e?.path())).collect::<Result<Vec<_>>>()?;

@@ -20,10 +20,12 @@ use crate::{headless, recording, signals};
 fn job(file: &Path, run: &str, events: &[Stamped]) -> Result<Job> {
     let name = run.to_owned();
     let own = recording::own(events);
-    let Some(forked) = own.iter().find_map(|s| if let Event::Forked(f) = &s.event { Some(f.clone()) } else { None }) else {
+    let Some(forked) = own.iter().find_map(|s| if let Event::Forked(f) = &s.event { Some(f.clone()) } else { None })
+    else {
         return Ok(Job::Rerun(name));
     };
-    let saved = own.iter().find_map(|s| if let Event::Saved { file, .. } = &s.event { Some(file.clone()) } else { None });
+    let saved =
+        own.iter().find_map(|s| if let Event::Saved { file, .. } = &s.event { Some(file.clone()) } else { None });
     let checkpoint = saved.map(|saved| file.with_file_name(saved)).filter(|checkpoint| checkpoint.is_dir());
     match checkpoint {
         Some(checkpoint) => Ok(Job::RerunFork { name, checkpoint, forked }),
