@@ -82,6 +82,9 @@ pub enum Verb {
         /// Draw another run beside this one; repeatable
         #[arg(long = "compare", value_name = "RUN")]
         references: Vec<String>,
+        /// Of a run that is being trained: show how it stands, and go on with it
+        #[arg(long)]
+        follow: bool,
     },
     /// Train a recorded run again with its recorded commands and report the first difference
     Rerun {

@@ -13,8 +13,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {
         None => verbs::train(&cli.train),
-        Some(Verb::Replay { recording, speed, references }) => {
-            verbs::replay(&cli.train, &recording, speed, &references)
+        Some(Verb::Replay { recording, speed, references, follow }) => {
+            verbs::replay(&cli.train, &recording, speed, &references, follow)
         }
         Some(Verb::Rerun { recording, headless }) => verbs::rerun(&cli.train, &recording, headless),
         Some(Verb::Plan { config, sets, json }) => verbs::plan(&config, &sets, json),

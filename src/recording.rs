@@ -5,7 +5,7 @@
 //! error that names it. Never interprets the events, but for one: a `resumed` event takes back those of a lost branch.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -168,6 +168,35 @@ fn parse(line: &[u8]) -> serde_json::Result<Stamped> {
     serde_json::from_slice(line)
 }
 
+/// Reads a recording while somebody writes it: what is whole, and later on what has come.
+pub struct Follower {
+    file: File,
+    /// A line that has no end yet.
+    torn: Vec<u8>,
+}
+
+impl Follower {
+    /// Of a recording, from its beginning on.
+    ///
+    /// # Errors
+    /// If it can't be opened.
+    pub fn open(name: &Path) -> Result<Self> {
+        Ok(Self { file: File::open(name).with_context(|| format!("opening {}", name.display()))?, torn: Vec::new() })
+    }
+
+    /// The events whose lines have come to their end since; a line that is torn is waited for.
+    ///
+    /// # Errors
+    /// If the file can't be read, or a line of it is no event.
+    pub fn read(&mut self) -> Result<Vec<Stamped>> {
+        self.file.read_to_end(&mut self.torn).context("reading a recording that is being written")?;
+        let whole = self.torn.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = self.torn.drain(..whole).collect();
+        let lines = lines.split(|&b| b == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
+        lines.map(|line| parse(line).context("a line of the recording is damaged")).collect()
+    }
+}
+
 /// The recording that a person means: a file, or a run's directory.
 pub fn file_of(name: &Path) -> PathBuf {
     if name.is_dir() { name.join(FILE) } else { name.to_owned() }
@@ -252,6 +281,22 @@ mod tests {
         let odd =
             r#"{"seq":1,"us":2,"event":"applied","step":3,"command":{"command":"stop"},"x":"\"event\":\"stepped\""}"#;
         assert!(matches!(parse(odd.as_bytes()).unwrap().event, Event::Applied { step: 3, .. }));
+    }
+
+    #[test]
+    fn a_follower_waits_for_the_end_of_a_line() {
+        let line = serde_json::to_string(&applied(1)).unwrap();
+        let (half, rest) = line.split_at(line.len() / 2);
+        let (_dir, name) = file(&format!("{}\n{half}", started()));
+        let mut follower = Follower::open(&name).unwrap();
+        assert_eq!(follower.read().unwrap().len(), 1);
+        let mut writer = OpenOptions::new().append(true).open(&name).unwrap();
+        writer.write_all(rest.as_bytes()).unwrap();
+        assert_eq!(follower.read().unwrap(), []);
+        writer.write_all(format!("\n{line}\nnonsense").as_bytes()).unwrap();
+        assert_eq!(follower.read().unwrap(), [applied(1), applied(1)]);
+        writer.write_all(b"\n").unwrap();
+        assert!(follower.read().is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::{Context, Result};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
@@ -31,12 +31,23 @@ impl StopSignal {
 /// # Errors
 /// If the system refuses the handlers.
 pub fn forward(commands: Sender<Command>) -> Result<StopSignal> {
+    let (sender, targets) = crossbeam_channel::bounded(1);
+    let _ = sender.send(commands);
+    forward_to(targets)
+}
+
+/// The same for a program that trains one run after another: the commands go to whoever came last through the channel.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_to(targets: Receiver<Sender<Command>>) -> Result<StopSignal> {
     let stop = StopSignal::default();
     let seen = stop.clone();
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1]).context("installing signal handlers")?;
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
+            let mut target: Option<Sender<Command>> = None;
             for signal in signals.forever() {
                 let command = match signal {
                     SIGUSR1 => Command::Save,
@@ -46,8 +57,10 @@ pub fn forward(commands: Sender<Command>) -> Result<StopSignal> {
                 if command != Command::Save {
                     seen.0.store(signal, Ordering::SeqCst);
                 }
-                if commands.send(command).is_err() {
-                    return;
+                target = targets.try_iter().last().or(target.take());
+                if let Some(target) = &target {
+                    // Whoever has ended can't be stopped any more.
+                    let _ = target.send(command);
                 }
             }
         })

@@ -46,7 +46,7 @@ fn the_flags_are_these_and_no_others() {
     assert_eq!(
         verbs,
         [
-            "replay --compare --speed recording",
+            "replay --compare --follow --speed recording",
             "rerun --headless recording",
             "plan --json --set config",
             "eval --json --measure --path-length run",

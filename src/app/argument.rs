@@ -82,7 +82,6 @@ impl Kind {
                 let about = |path_length: usize, steps: u64| format!("path length {path_length}, {steps} steps");
                 stages.map(|(i, s)| choice(&(i + 1).to_string(), about(s.path_length, s.steps))).collect()
             }
-            Self::Theme => app.ui.themes.choices.iter().map(|c| choice(&c.name, c.about.clone())).collect(),
             _ => Vec::new(),
         }
     }

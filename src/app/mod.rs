@@ -19,6 +19,7 @@ pub mod line;
 pub mod mouse;
 pub mod palette;
 pub mod run;
+pub mod runs;
 pub mod screen;
 pub mod themes;
 pub mod ui;
@@ -66,10 +67,12 @@ pub enum Msg {
     Notice(String),
     /// The trainer thread has ended; nothing more will come.
     Ended,
+    /// Something was found out about runs.
+    Runs(runs::News),
 }
 
 /// Something the app wants done.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// Ask the trainer.
     Train(Command),
@@ -83,6 +86,8 @@ pub enum Request {
     Redraw,
     /// Write what a pane shows into files.
     Export(Pane),
+    /// Do something with runs.
+    Runs(runs::Wish),
 }
 
 /// A move in a replay.
@@ -158,6 +163,18 @@ pub struct Options {
     pub is_replay: bool,
 }
 
+/// What the program has to do with what is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tie {
+    /// It trains it.
+    #[default]
+    Trains,
+    /// It only looks on.
+    Watches,
+    /// Nothing is shown yet.
+    Nothing,
+}
+
 /// Everything the screen shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct App {
@@ -179,6 +196,8 @@ pub struct App {
     pub has_ended: bool,
     /// Which keys do what.
     pub keymap: Keymap,
+    /// What the program has to do with the run.
+    pub tie: Tie,
 }
 
 impl App {
@@ -186,7 +205,8 @@ impl App {
     pub fn new(options: Options) -> Self {
         let (run, ui, keymap, references) = (Run::default(), Ui::default(), Keymap::default(), Vec::new());
         let (pending, replay, replay_marks, has_ended) = (Vec::new(), None, Vec::new(), false);
-        Self { run, ui, references, pending, options, replay, replay_marks, has_ended, keymap }
+        let tie = Tie::default();
+        Self { run, ui, references, pending, options, replay, replay_marks, has_ended, keymap, tie }
     }
 
     /// What is shown.
@@ -213,7 +233,7 @@ impl App {
     /// Lines that the pane with the focus could be scrolled by if it showed one at a time.
     fn scroll_limit(&self) -> usize {
         let lines = match self.pane() {
-            Pane::Loss | Pane::Strip => 0,
+            Pane::Loss | Pane::Strip | Pane::Runs | Pane::RunDetails => 0,
             Pane::Layers => self.run.layers(),
             Pane::Transitions => self.run.transitions.len(),
             Pane::Compare => 5 * self.references.len(),
@@ -241,7 +261,9 @@ impl App {
     /// The run's state in a word, with its mark: never by colour alone.
     pub fn state(&self) -> State {
         let asked = |wanted: fn(&Command) -> bool| self.pending.iter().any(wanted);
-        if self.run.failure.is_some() {
+        if self.tie == Tie::Nothing {
+            State::Empty
+        } else if self.run.failure.is_some() {
             State::Failed
         } else if let Some(ending) = self.run.ending {
             State::Over(ending)
@@ -270,6 +292,8 @@ impl App {
 /// The run's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
+    /// No run is open.
+    Empty,
     /// The data is being prepared.
     Preparing,
     /// Steps are trained.
@@ -299,6 +323,7 @@ impl State {
     pub fn text(self) -> (&'static str, &'static str) {
         use crate::event::Ending;
         match self {
+            Self::Empty => ("○", "NO RUN OPEN"),
             Self::Preparing => ("◌", "PREPARING"),
             Self::Running => ("●", "RUNNING"),
             Self::Pausing => ("◐", "PAUSING…"),

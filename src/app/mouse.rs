@@ -67,7 +67,7 @@ impl App {
                 self.ui.overlay = Overlay::None;
             }
             _ if self.ui.overlay != Overlay::None => {}
-            (Target::Tab(screen), Gesture::Click) => self.show(screen),
+            (Target::Tab(screen), Gesture::Click) => return self.show(screen),
             (Target::Footer(binding), Gesture::Click) => {
                 self.ui.notice = None;
                 return self.perform(binding, Given::Nothing, us);
@@ -78,7 +78,7 @@ impl App {
             }
             (Target::Scrub(_), Gesture::WheelUp) => return vec![Request::Replay(Seek::Percent(1))],
             (Target::Scrub(_), Gesture::WheelDown) => return vec![Request::Replay(Seek::Percent(-1))],
-            (Target::Pane(pane, at), gesture) => self.in_pane(pane, at, gesture, us),
+            (Target::Pane(pane, at), gesture) => return self.in_pane(pane, at, gesture, us),
             _ => {}
         }
         Vec::new()
@@ -100,7 +100,7 @@ impl App {
 
     /// Gives a pane the focus; then the wheel scrolls it, or zooms the chart where the mouse is, a second click expands it,
     /// and a click on a chart that had the focus shows that step's figures.
-    fn in_pane(&mut self, pane: Pane, at: [f64; 2], gesture: Gesture, us: u64) {
+    fn in_pane(&mut self, pane: Pane, at: [f64; 2], gesture: Gesture, us: u64) -> Vec<Request> {
         let had_focus = self.pane() == pane;
         let is_chart = pane == Pane::Loss;
         if let Some(place) = self.ui.screen.panes().iter().position(|p| *p == pane).filter(|_| !had_focus) {
@@ -110,6 +110,8 @@ impl App {
         match gesture {
             Gesture::WheelUp if is_chart => self.wheel_on_chart(at[0], WHEEL_ZOOM),
             Gesture::WheelDown if is_chart => self.wheel_on_chart(at[0], 1.0 / WHEEL_ZOOM),
+            Gesture::WheelUp if self.ui.screen == Screen::Runs => return self.scroll_in_runs(-(WHEEL as isize)),
+            Gesture::WheelDown if self.ui.screen == Screen::Runs => return self.scroll_in_runs(WHEEL as isize),
             Gesture::WheelUp => self.ui.scroll = (self.ui.scroll + WHEEL).min(self.scroll_limit()),
             Gesture::WheelDown => self.ui.scroll = self.ui.scroll.saturating_sub(WHEEL),
             Gesture::Click => {
@@ -128,6 +130,7 @@ impl App {
             Gesture::Drag if is_chart && had_focus => self.point_at_chart(at[0]),
             Gesture::Drag => {}
         }
+        Vec::new()
     }
 
     /// Zooms where the mouse is. At the end of a chart that follows the run it goes on to follow it.

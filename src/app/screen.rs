@@ -14,11 +14,13 @@ pub enum Screen {
     Loss,
     /// What happened.
     Log,
+    /// What there is to open.
+    Runs,
 }
 
 impl Screen {
     /// Every one, by number.
-    pub const ALL: [Self; 4] = [Self::Train, Self::Layers, Self::Loss, Self::Log];
+    pub const ALL: [Self; 5] = [Self::Train, Self::Layers, Self::Loss, Self::Log, Self::Runs];
 
     /// The digit that chooses it.
     pub fn number(self) -> char {
@@ -27,6 +29,7 @@ impl Screen {
             Self::Layers => '2',
             Self::Loss => '3',
             Self::Log => '5',
+            Self::Runs => '6',
         }
     }
 
@@ -37,6 +40,7 @@ impl Screen {
             Self::Layers => "Layers",
             Self::Loss => "Loss",
             Self::Log => "Log",
+            Self::Runs => "Runs",
         }
     }
 
@@ -47,6 +51,7 @@ impl Screen {
             Self::Layers => &[Pane::Strip, Pane::Layers],
             Self::Loss => &[Pane::Loss, Pane::Transitions, Pane::Compare],
             Self::Log => &[Pane::Log],
+            Self::Runs => &[Pane::Runs, Pane::RunDetails],
         }
     }
 
@@ -71,4 +76,8 @@ pub enum Pane {
     Compare,
     /// What happened.
     Log,
+    /// What there is to open.
+    Runs,
+    /// What there is to say of what is chosen there.
+    RunDetails,
 }

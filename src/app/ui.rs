@@ -5,6 +5,7 @@
 use super::chart::ChartView;
 use super::help::Help;
 use super::palette::Palette;
+use super::runs::Runs;
 use super::screen::{Pane, Screen};
 use super::themes::Themes;
 use crate::event::{Command, What};
@@ -69,4 +70,15 @@ pub struct Ui {
     pub interrupted_us: Option<u64>,
     /// Leave once the run has ended.
     pub is_leaving: bool,
+    /// The Runs screen.
+    pub runs: Runs,
+}
+
+impl Ui {
+    /// Keeps what was chosen while another run was shown and is meant for any.
+    pub fn keep_from(&mut self, before: &mut Self) {
+        self.runs = std::mem::take(&mut before.runs);
+        (self.typed, self.is_mouse_off) = (std::mem::take(&mut before.typed), before.is_mouse_off);
+        std::mem::swap(&mut self.themes, &mut before.themes);
+    }
 }

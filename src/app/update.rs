@@ -6,7 +6,8 @@ use super::help::Help;
 use super::keymap::Place;
 use super::keys::Key;
 use super::palette::{Outcome, Palette};
-use super::{App, Msg, Overlay, Request, Screen, Seek};
+use super::runs::asked;
+use super::{App, Msg, Overlay, Request, Screen, Seek, Tie};
 use crate::event::{Command, Event, What};
 use crate::measurement::WHATS;
 
@@ -61,6 +62,7 @@ impl App {
                 self.compare_with(*reference);
                 Vec::new()
             }
+            Msg::Runs(news) => self.take_news(news),
             Msg::Ended => {
                 self.has_ended = true;
                 self.leave_if_over()
@@ -117,6 +119,9 @@ impl App {
                 }
             }
         }
+        if let Some(requests) = self.key_in_runs(key) {
+            return requests;
+        }
         let Some(binding) = self.keymap.find(key, self.place()) else {
             let live = Place { mode: Mode::Run, ..self.place() };
             if self.options.is_replay && self.keymap.find(key, live).is_some() {
@@ -132,6 +137,10 @@ impl App {
         if binding.scope == Scope::Run {
             if self.options.read_only {
                 self.ui.notice = Some("read-only: keys that change the run are off".to_owned());
+                return Vec::new();
+            }
+            if self.tie == Tie::Nothing {
+                self.ui.notice = Some("no run is open; 6 shows what there is".to_owned());
                 return Vec::new();
             }
             if self.is_over() {
@@ -160,6 +169,7 @@ impl App {
         match &mut self.ui.overlay {
             Overlay::Palette(palette) => palette.paste(text),
             Overlay::Help(help) => help.filter.insert(text),
+            _ if self.ui.screen == Screen::Runs && self.ui.runs.paste(text) => {}
             _ => self.ui.notice = Some("pasted text is only taken where something is typed, as behind :".to_owned()),
         }
     }
@@ -279,15 +289,21 @@ impl App {
                     return self.train(Command::Note { text });
                 }
             }
-            Action::Show(screen) => self.show(screen),
+            Action::Show(screen) => return self.show(screen),
+            Action::Runs(act) => return self.act_on_runs(act),
             Action::FocusNext => self.focus(1),
             Action::FocusPrevious => self.focus(self.ui.screen.panes().len() - 1),
             Action::Expand => self.ui.expanded = !self.ui.expanded,
+            Action::Back if self.ui.screen == Screen::Runs && self.ui.runs.back() => {}
             Action::Back if self.ui.selected_stage.is_some() => self.ui.selected_stage = None,
             Action::Back if self.ui.chart.crosshair.is_some() => self.ui.chart.crosshair = None,
             Action::Back => self.ui.expanded = false,
+            Action::ScrollUp if self.ui.screen == Screen::Runs => return self.scroll_in_runs(-1),
+            Action::ScrollDown if self.ui.screen == Screen::Runs => return self.scroll_in_runs(1),
             Action::ScrollUp => self.ui.scroll = (self.ui.scroll + 1).min(self.scroll_limit()),
             Action::ScrollDown => self.ui.scroll = self.ui.scroll.saturating_sub(1),
+            Action::PageUp if self.ui.screen == Screen::Runs => return self.scroll_in_runs(-(PAGE as isize)),
+            Action::PageDown if self.ui.screen == Screen::Runs => return self.scroll_in_runs(PAGE as isize),
             Action::PageUp => self.ui.scroll = (self.ui.scroll + PAGE).min(self.scroll_limit()),
             Action::PageDown => self.ui.scroll = self.ui.scroll.saturating_sub(PAGE),
             Action::Chart(action) => self.act_on_chart(action),
@@ -332,16 +348,16 @@ impl App {
     }
 
     fn quit(&mut self) -> Vec<Request> {
-        if self.options.is_replay || self.is_over() {
-            return vec![Request::Quit];
+        if self.is_idle() {
+            return self.return_or_quit();
         }
         self.ui.overlay = Overlay::Quit;
         Vec::new()
     }
 
     fn interrupt(&mut self, us: u64) -> Vec<Request> {
-        if self.options.is_replay || self.is_over() {
-            return vec![Request::Quit];
+        if self.is_idle() {
+            return self.return_or_quit();
         }
         self.ui.is_leaving = true;
         let is_second =
@@ -359,8 +375,9 @@ impl App {
         self.ui.scroll = 0;
     }
 
-    pub(super) fn show(&mut self, screen: Screen) {
+    pub(super) fn show(&mut self, screen: Screen) -> Vec<Request> {
         (self.ui.screen, self.ui.scroll, self.ui.expanded) = (screen, 0, false);
+        if screen == Screen::Runs { asked(self.ui.runs.enter()) } else { Vec::new() }
     }
 
     /// The stage whose path length +/- change.

@@ -5,6 +5,7 @@
 
 mod background;
 pub mod cast;
+mod desk;
 pub mod experiment;
 mod input;
 pub mod looks;
@@ -21,13 +22,16 @@ use ratatui::layout::{Position, Rect};
 
 use crate::app::keys::Key;
 use crate::app::mouse::Gesture;
+use crate::app::runs::Wish;
 use crate::app::themes::Themes;
-use crate::app::{self, App, Msg, Pane, Request};
+use crate::app::{Msg, Pane, Request, Tie};
 use crate::event::{Command, Stamped};
 use crate::player::Player;
 use crate::player::tape::Tape;
 use crate::user_config::UserConfig;
 use crate::view::{self, Look};
+pub use desk::{Desk, Opening};
+use desk::{Shown, Watching};
 use looks::Looks;
 use window::{Show, Window};
 
@@ -43,6 +47,11 @@ pub enum Source {
         /// What is asked.
         commands: Sender<Command>,
     },
+    /// A run that another program trains, as its recording grows.
+    Follow {
+        /// What has happened, and what happens.
+        events: Receiver<Stamped>,
+    },
     /// A recording.
     Replay {
         /// Its events.
@@ -52,16 +61,24 @@ pub enum Source {
     },
 }
 
+/// Writes what a pane shows into files, and says where in a sentence. May take its time.
+pub type Export = Arc<dyn Fn(Pane) -> String + Send + Sync>;
+
+/// Nothing to be written.
+pub fn no_export() -> Export {
+    Arc::new(|_| "there is nothing to export".to_owned())
+}
+
 /// How the screen looks and what it may do.
 pub struct Options {
     /// What the user has set.
     pub user: UserConfig,
     /// The themes, and the one to begin with.
     pub looks: Looks,
-    /// Writes what a pane shows into files, and says where in a sentence. May take its time.
-    pub export: Arc<dyn Fn(Pane) -> String + Send + Sync>,
     /// What helpers that were begun before tell the screen, as other runs to be drawn beside this one.
     pub helpers: Receiver<Msg>,
+    /// The export of a source that brings none of its own.
+    pub export: Export,
     /// Nothing on the screen may change the run.
     pub read_only: bool,
     /// Asked now and then: must the screen close (a signal has come)?
@@ -84,36 +101,41 @@ pub enum Outcome {
 /// # Errors
 /// If the terminal can't be set up.
 pub fn run(options: Options, source: Source, watch: impl FnMut(&Stamped)) -> Result<Outcome> {
-    let window = Window::open(options.looks.clone())?;
-    let (events, commands, player) = match source {
-        Source::Live { events, commands } => (events, Some(commands), None),
-        Source::Replay { tape, speed } => (never(), None, Some(Player::new(tape, speed))),
-    };
-    let app_options = app::Options { read_only: options.read_only || player.is_some(), is_replay: player.is_some() };
-    let mut app = App::new(app_options);
-    (app.keymap, app.ui.is_mouse_off) = (options.user.keymap.clone(), !options.user.mouse);
-    if let Some(player) = &player {
-        app.update(Msg::Marks(player.marks()));
-    }
-    let told = crossbeam_channel::unbounded();
-    window.show(&mut Shell { app, options, events, commands, player, told, watch })
+    let opening = Opening { source, export: Arc::clone(&options.export) };
+    open(options, Some(opening), Watching(watch))
 }
 
-struct Shell<W> {
-    app: App,
+/// Shows a run, or, without any, what there is to open, until the person leaves; the desk opens others.
+///
+/// # Errors
+/// As [`run`].
+pub fn open(options: Options, opening: Option<Opening>, desk: impl Desk) -> Result<Outcome> {
+    let window = Window::open(options.looks.clone())?;
+    let mut shown = Shown::of(opening, &options);
+    (shown.app.keymap, shown.app.ui.is_mouse_off) = (options.user.keymap.clone(), !options.user.mouse);
+    shown.app.ui.runs.is_on = desk.is_manned();
+    let told = crossbeam_channel::unbounded();
+    let mut shell = Shell { shown, behind: None, options, told, desk };
+    if shell.shown.app.tie == Tie::Nothing {
+        shell.serve(Wish::List);
+    }
+    window.show(&mut shell)
+}
+
+struct Shell<D> {
+    shown: Shown,
+    /// A run that is trained while something else is shown.
+    behind: Option<Shown>,
     options: Options,
-    events: Receiver<Stamped>,
-    commands: Option<Sender<Command>>,
-    player: Option<Player>,
     /// What helpers tell the app, once they are done.
     told: (Sender<Msg>, Receiver<Msg>),
-    watch: W,
+    desk: D,
 }
 
-impl<W> Shell<W> {
+impl<D: Desk> Shell<D> {
     /// Exports what a pane shows, on a thread of its own: a long recording takes seconds to read.
     fn export(&self, pane: Pane) {
-        let (export, told) = (Arc::clone(&self.options.export), self.told.0.clone());
+        let (export, told) = (Arc::clone(&self.shown.export), self.told.0.clone());
         let started = std::thread::Builder::new().name("export".to_owned()).spawn(move || {
             terminal::mark_survivable_thread();
             // Whoever has left needs no answer.
@@ -129,11 +151,13 @@ impl<W> Shell<W> {
         let all: Vec<Msg> = self.told.1.try_iter().chain(self.options.helpers.try_iter()).collect();
         let is_any = !all.is_empty();
         all.into_iter().for_each(|msg| {
-            self.app.update(msg);
+            self.shown.app.update(msg);
         });
         is_any
     }
+}
 
+impl Shown {
     fn show_replay(&mut self) -> bool {
         let Some(state) = self.player.as_ref().map(Player::state) else {
             return false;
@@ -146,51 +170,54 @@ impl<W> Shell<W> {
     }
 }
 
-impl<W: FnMut(&Stamped)> Show for Shell<W> {
+impl<D: Desk> Show for Shell<D> {
     type Event = Stamped;
 
     fn events(&self) -> &Receiver<Stamped> {
-        &self.events
+        &self.shown.events
     }
 
     fn take(&mut self, event: Stamped) -> Vec<Request> {
-        (self.watch)(&event);
-        self.app.update(Msg::Event(event))
+        if self.shown.commands.is_some() {
+            self.desk.watch(&event);
+        }
+        self.shown.app.update(Msg::Event(event))
     }
 
     fn ended(&mut self) -> Vec<Request> {
-        self.events = never();
-        self.app.update(Msg::Ended)
+        self.shown.events = never();
+        self.shown.app.update(Msg::Ended)
     }
 
     fn key(&mut self, key: Key, us: u64) -> Vec<Request> {
-        self.app.update(Msg::Key { key, us })
+        self.shown.app.update(Msg::Key { key, us })
     }
 
     fn paste(&mut self, text: String) -> Vec<Request> {
-        self.app.update(Msg::Paste(text))
+        self.shown.app.update(Msg::Paste(text))
     }
 
     fn wants_mouse(&self) -> bool {
-        !self.app.ui.is_mouse_off
+        !self.shown.app.ui.is_mouse_off
     }
 
     fn mouse(&mut self, gesture: Gesture, at: Position, area: Rect, look: &Look, us: u64) -> Vec<Request> {
-        let target = view::hit(&self.app, look, area, at.x, at.y);
-        self.app.update(Msg::Mouse { target, gesture, us })
+        let target = view::hit(&self.shown.app, look, area, at.x, at.y);
+        self.shown.app.update(Msg::Mouse { target, gesture, us })
     }
 
     fn request(&mut self, request: Request) {
-        match (request, &self.commands, &mut self.player) {
+        match (request, &self.shown.commands, &mut self.shown.player) {
+            (Request::Runs(wish), ..) => self.serve(wish),
             (Request::Train(command), Some(commands), _) => {
                 // If the trainer has gone, its last event says so.
                 let _ = commands.send(command);
             }
             (Request::Replay(seek), _, Some(player)) => {
                 if player.seek(seek) {
-                    self.app.run = player.run();
+                    self.shown.app.run = player.run();
                 }
-                self.show_replay();
+                self.shown.show_replay();
             }
             (Request::Export(pane), ..) => self.export(pane),
             _ => {}
@@ -199,34 +226,35 @@ impl<W: FnMut(&Stamped)> Show for Shell<W> {
 
     /// Lets a replay's time pass.
     fn tick(&mut self, passed: Duration) -> bool {
-        let was_told = self.listen();
-        let Some(player) = &mut self.player else {
+        let was_told = self.listen() | self.look_behind();
+        let Some(player) = &mut self.shown.player else {
             return was_told;
         };
         let us = u64::try_from(passed.as_micros()).unwrap_or(0);
         let fresh = player.tick(us);
         let has_changed = !fresh.is_empty();
         if fresh.len() > FOLD_AT_MOST {
-            self.app.run = player.run();
+            self.shown.app.run = player.run();
         } else {
-            player.events(fresh).for_each(|event| self.app.run.apply(&event));
+            player.events(fresh).for_each(|event| self.shown.app.run.apply(&event));
         }
-        self.show_replay() | has_changed | was_told
+        self.shown.show_replay() | has_changed | was_told
     }
 
     fn is_moving(&self) -> bool {
-        self.player.as_ref().is_some_and(|p| p.state().is_playing)
+        self.shown.player.as_ref().is_some_and(|p| p.state().is_playing)
     }
 
     fn must_close(&self) -> bool {
-        (self.options.must_close)() && (self.commands.is_none() || self.app.has_ended)
+        let is_trained = self.shown.is_trained() || self.behind.as_ref().is_some_and(Shown::is_trained);
+        (self.options.must_close)() && !is_trained
     }
 
     fn themes(&mut self) -> &mut Themes {
-        &mut self.app.ui.themes
+        &mut self.shown.app.ui.themes
     }
 
     fn draw(&self, frame: &mut Frame<'_>, look: &Look) {
-        view::draw(frame, &self.app, look);
+        view::draw(frame, &self.shown.app, look);
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::export::{exporter, tape};
+use super::desk::{self, Desk};
 use super::references;
 use super::{Exit, has_terminal, looks_of, recording_file, user_of};
 use crate::app::actions::Mode;
@@ -18,7 +18,7 @@ use crate::config::shipped;
 use crate::experiment::shipped as experiments;
 use crate::measurement::WHATS;
 use crate::signals;
-use crate::tui::{self, Source};
+use crate::tui;
 use crate::user_config::UserConfig;
 use crate::{method, objective, plan as plans, recording, run_dir, user_config};
 
@@ -26,28 +26,26 @@ use crate::{method, objective, plan as plans, recording, run_dir, user_config};
 ///
 /// # Errors
 /// If it can't be read, or there is no terminal.
-pub fn replay(args: &Train, name: &str, speed: f64, beside: &[String]) -> Result<Exit> {
+pub fn replay(args: &Train, name: &str, speed: f64, beside: &[String], follows: bool) -> Result<Exit> {
     let file = recording_file(&args.run_dir, name)?;
-    let tape = tape(&file)?;
     if !has_terminal() {
+        recording::read(&file)?;
         anyhow::bail!("replay needs a terminal; {} holds the events as JSON lines", file.display());
     }
     let helpers = references::load(args, beside)?;
     let user = user_of(args, true)?;
     let looks = looks_of(args, &user)?;
-    let (commands, _nobody) = crossbeam_channel::unbounded();
-    let signal = signals::forward(commands)?;
-    let closed = signal.clone();
-    let options = tui::Options {
-        looks,
-        user,
-        export: exporter(file),
-        helpers,
-        read_only: true,
-        must_close: Box::new(move || closed.exit_code().is_some()),
-    };
-    tui::run(options, Source::Replay { tape, speed }, |_| {})?;
-    Ok(Exit { code: signal.exit_code().unwrap_or(0), ..Exit::default() })
+    let opening = desk::opening(file, follows, speed)?;
+    let (targets, receiver) = crossbeam_channel::unbounded();
+    let signal = signals::forward_to(receiver)?;
+    let mut desk = Desk::new(args, signal.clone(), targets)?;
+    let must_close = Box::new(move || signal.exit_code().is_some());
+    let options =
+        tui::Options { looks, user, helpers, export: tui::no_export(), read_only: args.read_only, must_close };
+    let outcome = tui::open(options, Some(opening), &mut desk);
+    let exit = desk.close();
+    outcome?;
+    Ok(exit)
 }
 
 /// Parameters, memory, FLOPs and speed-up.

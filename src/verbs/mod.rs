@@ -3,6 +3,7 @@
 //! Beside `headless` and `tui` the only place that sees both the training and the screen. Prints nothing itself: what is
 //! to be said comes back as [`Exit`].
 
+mod desk;
 mod eval;
 mod experiment;
 mod export;

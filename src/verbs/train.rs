@@ -1,29 +1,27 @@
 //! `raptr-tui [CONFIG]`: train, on the screen or without one.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use crossbeam_channel::Receiver;
 
-use super::export::exporter;
+use super::desk::{self, Desk};
 use super::references;
 use super::{Exit, code_of, has_terminal, looks_of, user_of};
-use crate::app::Msg;
 use crate::cli::Train;
 use crate::config::load::{ConfigError, load, parse};
 use crate::config::{RunConfig, Source as DataSource};
-use crate::event::{Command, Event, Stamped};
+use crate::event::Event;
 use crate::fork as forks;
 use crate::run_dir::{self, RunDir};
-use crate::session::{self, Job, Scripted, Session};
-use crate::signals::{self, StopSignal};
-use crate::tui::looks::Looks;
+use crate::session::{self, Job, Scripted};
+use crate::signals;
+use crate::trainer::checkpoint::Named;
+use crate::tui;
 use crate::tui::terminal::mark_survivable_thread;
-use crate::tui::{self, Outcome, Source};
-use crate::user_config::UserConfig;
-use crate::{headless, objective, recording};
+use crate::{headless, objective};
 
 /// The shipped config that is trained when none is named.
 const DEFAULT_CONFIG: &str = "quickstart";
@@ -38,83 +36,71 @@ pub fn train(args: &Train) -> Result<Exit> {
     let looks = looks_of(args, &user)?;
     let script = args.commands.as_deref().map_or(Ok(Vec::new()), read_script)?;
     let helpers = references::load(args, &args.references)?;
-    let (job, config) = match (&args.resume, &args.fork) {
-        (Some(name), _) => resume(args, name)?,
-        (None, Some(spec)) => fork(args, spec)?,
-        (None, None) => begin(args)?,
-    };
-    let Some(run) = job.run() else { anyhow::bail!("a rerun is not trained here") };
-    let (name, dir) = (run.name(), run.path().to_owned());
-    log_to(&run.log_file())?;
-    let session = session::spawn(session::Options {
-        job,
-        config,
-        script,
-        with_history: !is_headless,
-        on_thread_start: mark_survivable_thread,
-    })?;
-    let signal = signals::forward(session.commands.clone())?;
-    let mut last = None;
     if is_headless {
-        let options = headless::Options { json: true, text: !args.quiet };
-        last = headless::run(&session.events, &session.commands, options, |_| {});
-        session.join();
+        return without_screen(args, script);
+    }
+    let (targets, receiver) = crossbeam_channel::unbounded();
+    let signal = signals::forward_to(receiver)?;
+    let mut desk = Desk::new(args, signal.clone(), targets)?;
+    let opening = if is_for_the_runs_screen(args) {
+        None
     } else {
-        let outcome = show(args, (user, looks, helpers), &dir, &session, &signal, &mut last);
-        if !matches!(outcome, Ok(Outcome::Left)) && !is_end(last.as_ref()) {
-            // The screen is gone, the work must not be.
-            let _ = session.commands.send(Command::Stop);
-            session.events.iter().for_each(|stamped| last = Some(stamped.event));
-        }
-        session.join();
-        outcome?;
-    }
-    let mut exit = Exit { code: code_of(last.as_ref(), signal.exit_code()), ..Exit::default() };
-    match last {
-        Some(Event::Failed { reason, last_checkpoint, .. }) => {
-            let kept = last_checkpoint
-                .map_or(String::new(), |file| format!(" (newest checkpoint: {})", dir.join(file).display()));
-            exit.error = Some(format!("{reason}{kept}"));
-        }
-        Some(Event::Finished { step, ending, .. }) if !is_headless => {
-            exit.text = format!(
-                "{name}: {ending:?} after {step} steps. Recording, checkpoints and log are in {}\n",
-                dir.display()
-            );
-        }
-        _ => {}
-    }
+        let (job, config) = job(args)?;
+        Some(desk.begin(job, config, script)?)
+    };
+    let must_close = Box::new(move || signal.exit_code().is_some());
+    let options =
+        tui::Options { looks, user, helpers, export: tui::no_export(), read_only: args.read_only, must_close };
+    let outcome = tui::open(options, opening, &mut desk);
+    let exit = desk.close();
+    outcome?;
     Ok(exit)
 }
 
-fn is_end(event: Option<&Event>) -> bool {
-    matches!(event, Some(Event::Finished { .. } | Event::Failed { .. }))
+/// Trains without a screen.
+fn without_screen(args: &Train, script: Vec<Scripted>) -> Result<Exit> {
+    let (job, config) = job(args)?;
+    let Some(run) = job.run() else { anyhow::bail!("a rerun is not trained here") };
+    let dir = run.path().to_owned();
+    log_to(&run.log_file())?;
+    let on_thread_start = mark_survivable_thread;
+    let session = session::spawn(session::Options { job, config, script, with_history: false, on_thread_start })?;
+    let signal = signals::forward(session.commands.clone())?;
+    let options = headless::Options { json: true, text: !args.quiet };
+    let last = headless::run(&session.events, &session.commands, options, |_| {});
+    session.join();
+    let mut exit = Exit { code: code_of(last.as_ref(), signal.exit_code()), ..Exit::default() };
+    exit.error = failure(last.as_ref(), &dir);
+    Ok(exit)
 }
 
-/// Shows the run until the person leaves; `last` is the last event that was seen.
-fn show(
-    args: &Train,
-    (user, looks, helpers): (UserConfig, Looks, Receiver<Msg>),
-    dir: &Path,
-    session: &Session,
-    signal: &StopSignal,
-    last: &mut Option<Event>,
-) -> Result<Outcome> {
-    let signal = signal.clone();
-    let options = tui::Options {
-        looks,
-        user,
-        export: exporter(dir.join(recording::FILE)),
-        helpers,
-        read_only: args.read_only,
-        must_close: Box::new(move || signal.exit_code().is_some()),
+/// Why a run failed, and where its newest checkpoint lies.
+pub(super) fn failure(last: Option<&Event>, dir: &Path) -> Option<String> {
+    let Some(Event::Failed { reason, last_checkpoint, .. }) = last else {
+        return None;
     };
-    let source = Source::Live { events: session.events.clone(), commands: session.commands.clone() };
-    tui::run(options, source, |stamped: &Stamped| {
-        if !matches!(stamped.event, Event::Progress { .. }) {
-            *last = Some(stamped.event.clone());
+    let file = last_checkpoint.as_ref();
+    let kept = file.map_or_else(String::new, |file| format!(" (newest checkpoint: {})", dir.join(file).display()));
+    Some(format!("{reason}{kept}"))
+}
+
+/// Whether nothing was asked for where there are runs already: then a person is shown what there is.
+fn is_for_the_runs_screen(args: &Train) -> bool {
+    let asks = args.config.is_some() || args.resume.is_some() || args.fork.is_some() || args.commands.is_some();
+    let sets = !args.sets.is_empty() || args.data.is_some() || args.name.is_some();
+    !asks && !sets && desk::has_runs(&args.run_dir)
+}
+
+/// What is to be trained.
+fn job(args: &Train) -> Result<(Job, RunConfig)> {
+    match (&args.resume, &args.fork) {
+        (Some(name), _) => resume(args, name),
+        (None, Some(spec)) => fork(args, spec),
+        (None, None) => {
+            let name = args.config.as_deref().unwrap_or(DEFAULT_CONFIG);
+            begin(args, name, &args.sets, args.data.as_deref(), args.name.as_deref())
         }
-    })
+    }
 }
 
 /// A string as TOML.
@@ -144,25 +130,35 @@ pub(super) fn absolute_paths(config: &mut RunConfig) -> Result<()> {
 }
 
 /// A new run.
-fn begin(args: &Train) -> Result<(Job, RunConfig)> {
-    let name = args.config.as_deref().unwrap_or(DEFAULT_CONFIG);
-    let mut sets = args.sets.clone();
-    sets.extend(data_sets(args.data.as_deref()));
-    sets.extend(device_sets(args));
-    let mut config = load(name, &sets)?;
+fn begin(
+    args: &Train,
+    config: &str,
+    sets: &[String],
+    data: Option<&Path>,
+    name: Option<&str>,
+) -> Result<(Job, RunConfig)> {
+    let sets: Vec<String> = sets.iter().cloned().chain(data_sets(data)).chain(device_sets(args)).collect();
+    let origin = config;
+    let mut config = load(origin, &sets)?;
     absolute_paths(&mut config)?;
     // The one name that a config's own check can't know.
     if let Err(problem) = objective::find(&config.objective.name) {
         return Err(
-            ConfigError { origin: name.to_owned(), problems: vec![format!("`objective.name` {problem}")] }.into()
+            ConfigError { origin: origin.to_owned(), problems: vec![format!("`objective.name` {problem}")] }.into()
         );
     }
-    let run = RunDir::create(&args.run_dir, args.name.as_deref(), name)?;
+    let run = RunDir::create(&args.run_dir, name, origin)?;
     Ok((Job::New(run), config))
 }
 
+/// A new run of a shipped config as it is; one for text trains on the text that the program was called with.
+pub(super) fn begin_shipped(args: &Train, config: &str) -> Result<(Job, RunConfig)> {
+    let data = args.data.as_deref().filter(|_| load(config, &[]).is_err());
+    begin(args, config, &[], data, None)
+}
+
 /// A run that is there already, with its own config.
-fn resume(args: &Train, name: &str) -> Result<(Job, RunConfig)> {
+pub(super) fn resume(args: &Train, name: &str) -> Result<(Job, RunConfig)> {
     let run = RunDir::open(&args.run_dir, name)?;
     let config = config_of(run.path(), &device_sets(args))?;
     Ok((Job::Resume(run), config))
@@ -171,17 +167,28 @@ fn resume(args: &Train, name: &str) -> Result<(Job, RunConfig)> {
 /// A new run from another's checkpoint on.
 fn fork(args: &Train, spec: &str) -> Result<(Job, RunConfig)> {
     let (dir, checkpoint) = forks::find(&args.run_dir, spec)?;
-    let sets: Vec<String> = args.sets.iter().cloned().chain(device_sets(args)).collect();
+    fork_from(args, args.name.as_deref(), dir, checkpoint, &args.sets)
+}
+
+/// A new run from a checkpoint of the run in a directory on.
+pub(super) fn fork_from(
+    args: &Train,
+    name: Option<&str>,
+    dir: PathBuf,
+    checkpoint: Named,
+    sets: &[String],
+) -> Result<(Job, RunConfig)> {
+    let sets: Vec<String> = sets.iter().cloned().chain(device_sets(args)).collect();
     let (parent, config) = (config_of(&dir, &[])?, config_of(&dir, &sets)?);
     let stem = dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let origin = forks::origin(&args.run_dir, dir, checkpoint, &parent, &config)?;
     // As of a file, whose ending is left off: a name may have a dot in it.
-    let run = RunDir::create(&args.run_dir, args.name.as_deref(), &format!("{stem}-fork.toml"))?;
+    let run = RunDir::create(&args.run_dir, name, &format!("{stem}-fork.toml"))?;
     Ok((Job::Fork(run, origin), config))
 }
 
 /// The config of the run in a directory, with overrides.
-fn config_of(dir: &Path, sets: &[String]) -> Result<RunConfig> {
+pub(super) fn config_of(dir: &Path, sets: &[String]) -> Result<RunConfig> {
     let file = dir.join(run_dir::CONFIG);
     let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     Ok(parse(&file.display().to_string(), &text, sets)?)
@@ -221,12 +228,38 @@ fn read_script(file: &Path) -> Result<Vec<Scripted>> {
 
 /// Log lines go to the run's file, never to the screen.
 pub(super) fn log_to(file: &Path) -> Result<()> {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(file)
-        .with_context(|| format!("opening {}", file.display()))?;
-    // A second call in one process (a test) keeps the first.
-    let _ = tracing_subscriber::fmt().with_ansi(false).with_writer(log).try_init();
-    Ok(())
+    LogFile::default().go_on_in(file)
+}
+
+/// Where the program's log lines go: into the file of the run that was begun last. All threads share the one log of a
+/// process, hence the lock.
+#[derive(Clone, Default)]
+pub(super) struct LogFile(Arc<Mutex<Option<File>>>);
+
+impl LogFile {
+    /// Goes on in this file.
+    ///
+    /// # Errors
+    /// If it can't be opened.
+    pub(super) fn go_on_in(&self, file: &Path) -> Result<()> {
+        let log = OpenOptions::new().create(true).append(true).open(file);
+        let log = log.with_context(|| format!("opening {}", file.display()))?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+        let own = self.clone();
+        // A second call in one process keeps the first, which writes to wherever this says.
+        let _ = tracing_subscriber::fmt().with_ansi(false).with_writer(move || own.clone()).try_init();
+        Ok(())
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.as_mut().map_or(Ok(bytes.len()), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.as_mut().map_or(Ok(()), File::flush)
+    }
 }

@@ -17,7 +17,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Borders, Clear, Paragraph, Widget};
 
 use crate::app::mouse::Target;
-use crate::app::{App, Overlay, Pane};
+use crate::app::{App, Overlay, Pane, Screen};
 use glyphs::Glyphs;
 use theme::Theme;
 
@@ -65,6 +65,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
         Overlay::Quit => panel::dialog::quit(look, area, buf),
         Overlay::Menu => panel::menu::draw(look, area, buf),
         Overlay::Measured { page, line } => panel::measured::draw(app, look, *page, *line, area, buf),
+    }
+    if app.ui.screen == Screen::Runs && app.ui.overlay == Overlay::None {
+        return panel::run_details::question(app, look, area, buf);
     }
     if app.run.failure.is_some() && app.ui.overlay == Overlay::None {
         panel::dialog::failure(app, look, area, buf);

@@ -10,6 +10,7 @@ pub use table::ACTIONS;
 use super::argument::Kind;
 use super::chart::ChartAction;
 use super::keys::Key;
+use super::runs::Act;
 use super::{Pane, Screen};
 
 /// What is done.
@@ -55,6 +56,8 @@ pub enum Action {
     Note,
     /// A screen.
     Show(Screen),
+    /// Something on the Runs screen.
+    Runs(Act),
     /// The pane after this.
     FocusNext,
     /// The pane before this.

@@ -6,6 +6,9 @@ use crate::app::Screen;
 use crate::app::argument::Kind;
 use crate::app::chart::ChartAction as C;
 use crate::app::keys::Key;
+use crate::app::runs::Act;
+
+const RUNS: On = On::Screens(&[Screen::Runs]);
 
 /// Where the chart is what matters.
 const LOSS: On = On::Screens(&[Screen::Loss]);
@@ -48,6 +51,15 @@ pub static ACTIONS: &[Binding] = &[
     row("screen-layers", &[c('2')], A::Show(Screen::Layers), Scope::Anywhere, "", "Layers: which are active, and how often."),
     row("screen-loss", &[c('3')], A::Show(Screen::Loss), Scope::Anywhere, "", "The loss, large."),
     row("screen-log", &[c('5')], A::Show(Screen::Log), Scope::Anywhere, "", "What happened."),
+    row("screen-runs", &[c('6')], A::Show(Screen::Runs), Scope::Anywhere, "", "Runs, recordings and configs: what there is to open."),
+    row("open-run", &[Key::Enter], A::Runs(Act::Open), Scope::Anywhere, "open", "Show a run again, go on with it, or start a config; asks first.").on(RUNS),
+    row("resume-run", &[c('r')], A::Runs(Act::Resume), Scope::Anywhere, "resume", "Train the chosen run on from its newest checkpoint.").on(RUNS),
+    row("replay-run", &[c('v')], A::Runs(Act::Replay), Scope::Anywhere, "replay", "Show the chosen run's recording; watch it if it is live.").on(RUNS),
+    row("fork-run", &[c('F')], A::Runs(Act::Fork), Scope::Anywhere, "fork", "A new run from one of its checkpoints on, trained another way.").on(RUNS),
+    row("compare-run", &[c('c')], A::Runs(Act::Compare), Scope::Anywhere, "compare", "Show the chosen run beside the one that is open, or no longer.").on(RUNS),
+    row("filter-runs", &[c('/')], A::Runs(Act::Filter), Scope::Anywhere, "filter", "Show only what contains the words that are typed.").on(RUNS),
+    row("first-run", &[Key::Home, c('g')], A::Runs(Act::First), Scope::Anywhere, "", "To the first row.").on(RUNS),
+    row("last-run", &[Key::End, c('G')], A::Runs(Act::Last), Scope::Anywhere, "", "To the last row.").on(RUNS),
     row("next-panel", &[Key::Tab], A::FocusNext, Scope::Anywhere, "panel", "To the next panel."),
     row("previous-panel", &[Key::BackTab], A::FocusPrevious, Scope::Anywhere, "", "To the panel before."),
     row("expand", &[c('e'), Key::Enter], A::Expand, Scope::Anywhere, "expand", "Show the panel alone, or all again."),

@@ -13,6 +13,8 @@ pub(super) mod loss;
 pub(super) mod measured;
 pub(super) mod menu;
 pub(super) mod palette;
+pub(super) mod run_details;
+mod runs;
 pub(super) mod scrub;
 pub(super) mod stages;
 mod strip;
@@ -44,5 +46,7 @@ pub(super) fn of(pane: Pane) -> &'static dyn Panel {
         Pane::Transitions => &transitions::Transitions,
         Pane::Compare => &compare::Compare,
         Pane::Log => &log::Log,
+        Pane::Runs => &runs::Runs,
+        Pane::RunDetails => &run_details::RunDetails,
     }
 }

@@ -6,6 +6,7 @@
 mod layers;
 mod log;
 mod loss;
+mod runs;
 mod train;
 
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -58,5 +59,6 @@ pub(super) fn panes(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
         Screen::Layers => layers::panes(body),
         Screen::Loss => loss::panes(app, body),
         Screen::Log => log::panes(body),
+        Screen::Runs => runs::panes(body),
     }
 }

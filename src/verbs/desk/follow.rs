@@ -1,0 +1,60 @@
+//! Following a run that another program trains: a thread that reads its recording as it grows.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::event::{Event, Stamped};
+use crate::recording::{self, Follower};
+use crate::run_dir;
+
+/// Time between two looks at the file.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The events of a recording, and those that come as long as somebody trains the run.
+///
+/// # Errors
+/// If the recording can't be read, or the system can't start a thread.
+pub(in crate::verbs) fn follow(file: &Path) -> Result<Receiver<Stamped>> {
+    // Says in one sentence what is wrong, if it is no recording.
+    recording::read(file)?;
+    let mut follower = Follower::open(file)?;
+    let (sender, events) = crossbeam_channel::unbounded();
+    let held = recording::effective(&follower.read()?);
+    let dir = file.parent().map_or_else(PathBuf::new, Path::to_owned);
+    let run = move || {
+        if send(&sender, held) {
+            go_on(&dir, &mut follower, &sender);
+        }
+    };
+    std::thread::Builder::new().name("follower".to_owned()).spawn(run).context("starting the following thread")?;
+    Ok(events)
+}
+
+/// Sends what comes until the run is over, nobody trains it any more, or nobody looks on.
+fn go_on(dir: &Path, follower: &mut Follower, sender: &Sender<Stamped>) {
+    loop {
+        // Asked first: what was written before the trainer let go of the run is still read.
+        let is_held = run_dir::is_held(dir);
+        match follower.read() {
+            Ok(events) => {
+                let is_over = !is_held;
+                if !send(sender, events) || is_over {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!("{error:#}");
+                return;
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Whether somebody still looks on.
+fn send(sender: &Sender<Stamped>, events: Vec<Stamped>) -> bool {
+    events.into_iter().filter(|s| !matches!(s.event, Event::Progress { .. })).all(|event| sender.send(event).is_ok())
+}
