@@ -211,6 +211,8 @@ fn draw_row(row: &Row, depth: usize, is_chosen: bool, columns: &Columns, look: &
         let method = format!("{} {}", row.method, row.objective);
         columns.line(&name, [state.trim_start().to_owned(), steps, loss, saves, age, method])
     };
+    // One column, as what it stands for.
+    let text = if look.is_ascii() { text.replace('…', "~") } else { text };
     let style = Style::new().fg(theme.text);
     let style = if is_chosen { style.add_modifier(Modifier::BOLD | Modifier::REVERSED) } else { style };
     if is_chosen {

@@ -56,7 +56,17 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
         let free = usize::from(first_tab.saturating_sub(x + 2));
         let style = Style::new().fg(theme.accent).add_modifier(Modifier::BOLD);
         if Span::raw(&started.run).width() <= free {
-            buf.set_stringn(x + 1, area.y, &started.run, free, style);
+            (x, _) = buf.set_stringn(x + 1, area.y, &started.run, free, style);
+        }
+    }
+    if let Some(behind) = &app.ui.runs.behind {
+        // What is trained meanwhile, where there is room for it.
+        let (mark, _) = behind.state.text();
+        let mark = if look.is_ascii() { "*" } else { mark };
+        let text = format!(" {mark} {} {}/{} behind ", behind.name, behind.steps.0, behind.steps.1);
+        let text = Span::styled(text, Style::new().fg(theme.good).add_modifier(Modifier::BOLD));
+        if text.width() <= usize::from(first_tab.saturating_sub(x)) {
+            buf.set_span(x, area.y, &text, area.right() - x);
         }
     }
     if x >= first_tab {
