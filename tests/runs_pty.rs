@@ -59,7 +59,9 @@ fn a_live_run_goes_on_while_others_are_looked_at_and_is_alone() {
     screen.see("step 24/24");
     // One run at a time.
     screen.press("6");
+    screen.see("▸ whole");
     screen.press("\x1b");
+    screen.see("configs");
     screen.press("/stacking\r");
     screen.see("parameters");
     screen.press("\r");
@@ -99,6 +101,7 @@ fn a_stopped_run_is_resumed_and_a_finished_one_forked_from_the_screen() {
     screen.press("6");
     screen.see("2 runs in runs");
     screen.press("/whole\r");
+    screen.see("╭ whole");
     screen.see("8 (stage 2)");
     screen.press("F");
     screen.see("Fork whole where?");

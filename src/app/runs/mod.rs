@@ -136,6 +136,8 @@ pub struct Runs {
     pub question: Option<Question>,
     /// Whether there is anybody to fulfil wishes.
     pub is_on: bool,
+    /// Whether a fork was asked for before its checkpoints were known.
+    pub is_fork_awaited: bool,
     /// The parent that was asked for as a fork's company.
     pub parent: Option<String>,
     /// The run that is trained behind what is shown.
@@ -181,7 +183,8 @@ impl Runs {
             }
             News::Details(details) => {
                 self.details = Some(*details);
-                (Vec::new(), None)
+                let is_awaited = self.is_fork_awaited && self.chosen_details().is_some();
+                (Vec::new(), if is_awaited { self.fork().err() } else { None })
             }
             News::Refused(why) => (Vec::new(), Some(why)),
             // Not this screen's.
@@ -203,7 +206,7 @@ impl Runs {
     }
 
     fn look(&mut self) -> Vec<Wish> {
-        self.line = 0;
+        (self.line, self.is_fork_awaited) = (0, false);
         self.chosen.iter().map(|(kind, name)| Wish::Look(*kind, name.clone())).collect()
     }
 
@@ -276,14 +279,16 @@ impl Runs {
         Ok(Wish::Compare(row.kind, row.name.clone()))
     }
 
-    /// Asks where to fork the run that is chosen.
+    /// Asks where to fork the run that is chosen, as soon as its checkpoints are known.
     ///
     /// # Errors
     /// A sentence, if it can't be forked.
     pub fn fork(&mut self) -> Result<(), String> {
         let row = self.chosen_row().filter(|row| row.kind == Kind::Run).ok_or("only a run can be forked")?;
         let run = row.name.clone();
-        let details = self.chosen_details().ok_or("its checkpoints are still being looked for")?;
+        let is_known = self.chosen_details().is_some();
+        self.is_fork_awaited = !is_known;
+        let details = self.chosen_details().ok_or("looking for its checkpoints…")?;
         let stage = details.checkpoints.iter().rposition(|c| c.stage.is_some() && c.left > 0);
         let any = details.checkpoints.iter().rposition(|c| c.left > 0);
         let at = stage.or(any).or_else(|| details.checkpoints.len().checked_sub(1));
@@ -447,9 +452,11 @@ mod tests {
     fn a_fork_begins_where_the_arrows_say_with_what_was_typed() {
         let mut runs = runs();
         choose(&mut runs, Kind::Run, "done");
-        assert!(runs.fork().unwrap_err().contains("still being looked for"));
+        assert!(runs.fork().unwrap_err().contains("looking for its checkpoints"));
+        details(&mut runs, "half");
+        assert_eq!(runs.question, None, "another run's");
         details(&mut runs, "done");
-        runs.fork().unwrap();
+        assert!(runs.question.is_some(), "as soon as they are known");
         "9-12".chars().for_each(|c| {
             runs.key(Key::Char(c));
         });

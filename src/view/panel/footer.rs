@@ -6,9 +6,9 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::Look;
-use crate::app::App;
 use crate::app::actions::{Action, Binding, On, Scope};
 use crate::app::keymap::Row;
+use crate::app::{App, Tie};
 use crate::view::plain;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
@@ -39,7 +39,7 @@ pub(in crate::view) fn at(app: &App, look: &Look, area: Rect, x: u16) -> Option<
 
 /// The run's keys that matter now.
 fn items(app: &App, look: &Look, area: Rect) -> Vec<Item> {
-    let (is_over, is_paused) = (app.is_over(), app.run.is_paused);
+    let (is_over, is_paused) = (app.is_over() || app.tie == Tie::Nothing, app.run.is_paused);
     let rows = app.keymap.here(app.place()).filter(|row| {
         let is_off = row.binding.scope == Scope::Run && (app.options.read_only || is_over);
         !is_off && (row.binding.action != Action::Step || is_paused)
