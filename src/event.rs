@@ -346,6 +346,13 @@ pub enum Command {
         /// Active layers.
         path_length: usize,
     },
+    /// Change how many steps this or a later stage lasts; the stages behind it make up for it, so that the run's length stays.
+    SetStageSteps {
+        /// 0-based.
+        stage: usize,
+        /// In all, those already trained among them.
+        steps: u64,
+    },
     /// End the current stage now.
     NextStage,
     /// Go back to the path length of the stage before.

@@ -138,6 +138,46 @@ impl Schedule {
         Ok(())
     }
 
+    /// Moves the end of a stage that is not over at `step`, so that it lasts `steps` in all: what it gains the stage behind it
+    /// loses, and where that has no more than its last step the one behind that; what it loses the next one gains.
+    ///
+    /// # Errors
+    /// For the last stage (its end is the run's), for fewer steps than it has been trained for, and where stages behind it
+    /// would be left without a step. A sentence saying why.
+    pub fn set_stage_steps(&mut self, step: u64, stage: usize, steps: u64) -> Result<(), String> {
+        let current = self.stage_at(step);
+        let Some(row) = self.stages.get(stage) else {
+            return Err(format!("there is no stage {}; the schedule has {}", stage + 1, self.stages.len()));
+        };
+        if stage < current {
+            return Err(format!("stage {} is over; the run is in stage {}", stage + 1, current + 1));
+        }
+        // Rows that an earlier edit has left without steps stay so.
+        let behind: Vec<usize> = (stage + 1..self.stages.len()).filter(|&s| self.stages[s].steps > 0).collect();
+        if behind.is_empty() || row.steps == 0 {
+            return Err(format!("stage {} ends with the run; change the stages before it", stage + 1));
+        }
+        let least = if stage == current { (step - self.start(stage)).max(1) } else { 1 };
+        let spare: u64 = behind.iter().map(|&s| self.stages[s].steps - 1).sum();
+        let most = row.steps + spare;
+        if steps < least || steps > most {
+            return Err(format!(
+                "stage {} can last {least} to {most} steps ({least} {}, and each stage behind it keeps one), not {steps}",
+                stage + 1,
+                if stage == current && step > self.start(stage) { "are trained" } else { "at least" },
+            ));
+        }
+        let (mut gained, before) = (steps.saturating_sub(row.steps), row.steps);
+        self.stages[stage].steps = steps;
+        self.stages[behind[0]].steps += before.saturating_sub(steps);
+        for s in behind {
+            let taken = gained.min(self.stages[s].steps - 1);
+            self.stages[s].steps -= taken;
+            gained -= taken;
+        }
+        Ok(())
+    }
+
     /// Ends the current stage before `step`; the next one begins there and takes over the steps that were left.
     ///
     /// # Errors
@@ -259,6 +299,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_stages_end_can_be_moved_and_the_stages_behind_it_pay() {
+        let steps = |s: &Schedule| s.stages.iter().map(|s| s.steps).collect::<Vec<_>>();
+        let new = || schedule(12, &[(10, 6), (10, 8), (10, 10), (10, 12)]);
+        let set = |step, stage, n| {
+            let mut s = new();
+            s.set_stage_steps(step, stage, n).map(|()| steps(&s))
+        };
+        assert_eq!(set(4, 0, 14).unwrap(), [14, 6, 10, 10]);
+        assert_eq!(set(4, 0, 22).unwrap(), [22, 1, 7, 10], "the next keeps one, the one behind it pays");
+        assert_eq!(set(4, 0, 37).unwrap(), [37, 1, 1, 1]);
+        assert_eq!(set(4, 0, 4).unwrap(), [4, 16, 10, 10], "ends now");
+        assert_eq!(set(4, 1, 3).unwrap(), [10, 3, 17, 10]);
+        for (stage, n) in [(0, 3), (0, 38), (1, 0), (1, 29)] {
+            let reason = set(4, stage, n).unwrap_err();
+            assert!(reason.contains(&format!("stage {} can last", stage + 1)) && reason.contains("keeps one"), "{reason}");
+        }
+        assert!(set(4, 3, 12).unwrap_err().contains("ends with the run"));
+        assert!(set(14, 0, 12).unwrap_err().contains("is over"));
+        assert!(set(4, 4, 12).unwrap_err().contains("no stage 5"));
+        let mut passed = schedule(12, &[(10, 6), (0, 8), (10, 12)]);
+        passed.set_stage_steps(0, 0, 12).unwrap();
+        assert_eq!(steps(&passed), [12, 0, 8], "a row without steps stays so");
+        assert!(passed.set_stage_steps(0, 1, 2).is_err());
+    }
+
     proptest! {
         #[test]
         fn division_loses_no_step(total in 1u64..100_000, shares in prop::collection::vec(0.01f64..10.0, 1..9)) {
@@ -268,15 +334,21 @@ mod tests {
         #[test]
         fn edits_keep_the_total_and_the_past(
             rows in prop::collection::vec((1u64..20, 2usize..=12), 1..6),
-            edits in prop::collection::vec((0u64..100, 0u8..2), 0..8),
+            edits in prop::collection::vec((0u64..100, 0u8..3, 0u64..40), 0..8),
         ) {
             let mut s = schedule(12, &rows);
             let total = s.total_steps();
             let mut step = 0;
-            for (ahead, kind) in edits {
+            for (ahead, kind, wanted) in edits {
                 step = (step + ahead % 7).min(total - 1);
                 let past: Vec<_> = (0..step).map(|k| s.lookup(k).path_length).collect();
-                let _ = if kind == 0 { s.next_stage(step) } else { s.previous_stage(step) };
+                let before = s.clone();
+                let done = match kind {
+                    0 => s.next_stage(step),
+                    1 => s.previous_stage(step),
+                    _ => s.set_stage_steps(step, s.stage_at(step) + wanted as usize % 3, wanted),
+                };
+                prop_assert!(done.is_ok() || s == before, "what is refused changes nothing");
                 prop_assert_eq!(s.total_steps(), total);
                 prop_assert_eq!((0..step).map(|k| s.lookup(k).path_length).collect::<Vec<_>>(), past);
             }

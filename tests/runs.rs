@@ -265,6 +265,52 @@ fn a_run_steered_by_every_control_reruns_to_the_same_bits() {
     assert!(stdout(&rerun).contains("identical") && stdout(&rerun).contains("(24 steps)"), "{}", stdout(&rerun));
 }
 
+/// Stages' ends moved: of the 8 + 8 + 8 steps 6 + 4 + 14 become, then 6 + 12 + 6; what can't be is refused.
+const MOVED: &str = r#"{"at_step":3,"command":"set_stage_steps","stage":0,"steps":6}
+{"at_step":3,"command":"set_stage_steps","stage":1,"steps":4}
+{"at_step":7,"command":"set_stage_steps","stage":0,"steps":9}
+{"at_step":8,"command":"set_stage_steps","stage":2,"steps":3}
+{"at_step":9,"command":"set_stage_steps","stage":1,"steps":12}
+"#;
+
+#[test]
+fn stages_of_another_length_keep_the_three_promises() {
+    let place = Place::new();
+    let script = place.write("moved.jsonl", MOVED);
+    let events = place.train("moved", &["--commands", &script]);
+    let lengths: Vec<usize> = events
+        .iter()
+        .filter_map(|e| if let Event::Stepped { path, .. } = e { Some(path.path_length()) } else { None })
+        .collect();
+    assert_eq!(lengths, [vec![2; 6], vec![3; 12], vec![4; 6]].concat());
+    let refused: Vec<&String> =
+        events.iter().filter_map(|e| if let Event::Refused { reason, .. } = e { Some(reason) } else { None }).collect();
+    assert_eq!(refused.len(), 2);
+    assert!(refused[0].contains("stage 1 is over") && refused[1].contains("stage 3 ends with the run"), "{refused:?}");
+    // The learning rate goes over the whole run, whose length has not changed.
+    let rates = |events: &[Event]| -> Vec<f32> {
+        let rate = |e: &Event| if let Event::Stepped { learning_rate, .. } = e { Some(*learning_rate) } else { None };
+        events.iter().filter_map(rate).collect()
+    };
+    assert_eq!(rates(&events), rates(&place.train("unmoved", &[])));
+    // Rerun; one thread as many; stopped between the edits and resumed.
+    let rerun = place.output(&["rerun", "moved", "--headless", "--quiet"]);
+    assert!(rerun.status.success() && stdout(&rerun).contains("identical"), "{}", stderr(&rerun));
+    let alone = place.train("alone", &["--commands", &script, "--set", "train.threads=1"]);
+    assert_eq!((curve(&alone), final_weights(&alone)), (curve(&events), final_weights(&events)));
+    let (before, after) = MOVED.split_at(MOVED.find("{\"at_step\":7").unwrap());
+    let first = place.write("first.jsonl", &format!("{before}{{\"at_step\":5,\"command\":\"stop\"}}\n"));
+    let then = place.write("then.jsonl", after);
+    let output = place.output(&[TINY, "--headless", "--quiet", "--name", "cut", "--commands", &first]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = place.output(&["--resume", "cut", "--headless", "--quiet", "--commands", &then]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let cut = place.events("cut");
+    assert_eq!((curve(&cut), final_weights(&cut)), (curve(&events), final_weights(&events)));
+    let rerun = place.output(&["rerun", "cut", "--headless", "--quiet"]);
+    assert!(rerun.status.success() && stdout(&rerun).contains("identical"), "{}", stderr(&rerun));
+}
+
 #[test]
 fn a_rerun_finds_the_first_difference() {
     let place = Place::new();

@@ -499,6 +499,7 @@ pub fn describe(command: Command) -> String {
         Command::SetPathLength { stage, path_length } => {
             format!("stage {}: path length {path_length}", stage + 1)
         }
+        Command::SetStageSteps { stage, steps } => format!("stage {}: {steps} steps", stage + 1),
         Command::NextStage => "next stage".to_owned(),
         Command::PreviousStage => "previous stage".to_owned(),
         Command::Evaluate => "evaluate the model".to_owned(),

@@ -84,6 +84,8 @@ impl<'a> Context<'a> {
 pub enum Edit {
     /// Another path length of a stage (0-based).
     PathLength(usize),
+    /// Another length of a stage (0-based) in steps.
+    Steps(usize),
     /// The next stage, now.
     NextStage,
     /// Back to the stage before.

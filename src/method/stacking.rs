@@ -14,7 +14,7 @@ pub(super) struct Stacked;
 /// Why a person may not change what a growing model has been or will be; next stages are always allowed.
 pub(super) fn allows_growth(now: &Context<'_>, edit: Edit, exists: usize) -> Result<(), String> {
     match edit {
-        Edit::NextStage => Ok(()),
+        Edit::NextStage | Edit::Steps(_) => Ok(()),
         Edit::PreviousStage => Err(format!("the model has grown to {exists} layers and can't shrink")),
         Edit::PathLength(stage) if stage <= now.schedule.stage_at(now.step) => {
             Err(format!("the {exists} layers of this stage exist and all train; choose a later stage"))

@@ -40,6 +40,9 @@ impl Trainer {
             Command::SetPathLength { stage, path_length } => {
                 self.edit(Edit::PathLength(stage), |schedule| schedule.set_path_length(step, stage, path_length))
             }
+            Command::SetStageSteps { stage, steps } => {
+                self.edit(Edit::Steps(stage), |schedule| schedule.set_stage_steps(step, stage, steps))
+            }
             Command::NextStage => self.edit(Edit::NextStage, |schedule| schedule.next_stage(step)),
             Command::PreviousStage => self.edit(Edit::PreviousStage, |schedule| schedule.previous_stage(step)),
             // The full model, or as much of it as exists.
