@@ -366,6 +366,8 @@ pub enum Command {
         /// Which.
         what: What,
     },
+    /// Give up the evaluation or measurement that is under way, and those that were asked for before this.
+    Cancel,
     /// Write a checkpoint now.
     Save,
     /// Multiply the scheduled learning rate from now on.
@@ -385,9 +387,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it must be honoured in the middle of an evaluation.
+    /// Whether it ends the run, and must be honoured in the middle of whatever is under way.
     pub fn is_urgent(self) -> bool {
         matches!(self, Self::Stop | Self::Abort)
+    }
+
+    /// Whether it must be honoured in the middle of an evaluation.
+    pub fn cuts_short(self) -> bool {
+        self.is_urgent() || self == Self::Cancel
     }
 }
 

@@ -314,7 +314,10 @@ mod tests {
         assert_eq!(set(4, 1, 3).unwrap(), [10, 3, 17, 10]);
         for (stage, n) in [(0, 3), (0, 38), (1, 0), (1, 29)] {
             let reason = set(4, stage, n).unwrap_err();
-            assert!(reason.contains(&format!("stage {} can last", stage + 1)) && reason.contains("keeps one"), "{reason}");
+            assert!(
+                reason.contains(&format!("stage {} can last", stage + 1)) && reason.contains("keeps one"),
+                "{reason}"
+            );
         }
         assert!(set(4, 3, 12).unwrap_err().contains("ends with the run"));
         assert!(set(14, 0, 12).unwrap_err().contains("is over"));

@@ -172,7 +172,7 @@ fn run(options: &Options, inbox: &Inbox, recorder: &mut Recorder) -> Result<()> 
     }
     let is_rerun = options.job.run().is_none();
     while !trainer.is_over() {
-        let interrupted = || inbox.has_urgent();
+        let interrupted = || inbox.has(Command::cuts_short);
         if let Some(command) = inbox.next(trainer.state().step, trainer.is_waiting(), is_rerun) {
             tracing::info!(step = trainer.state().step, ?command, "command");
             if command == Command::Save {
@@ -188,7 +188,7 @@ fn run(options: &Options, inbox: &Inbox, recorder: &mut Recorder) -> Result<()> 
 
 fn open_data(config: &RunConfig, inbox: &Inbox, recorder: &mut Recorder) -> Result<Box<dyn Corpus>> {
     data::open(config, &mut |progress| {
-        if inbox.has_urgent() {
+        if inbox.has(Command::is_urgent) {
             return ControlFlow::Break(());
         }
         let event = Event::Progress { what: progress.what.to_owned(), done: progress.done, total: progress.total };
@@ -389,10 +389,10 @@ impl Inbox {
         }
     }
 
-    /// Whether a command waits that must be honoured at once.
-    fn has_urgent(&self) -> bool {
+    /// Whether a command of some kind waits.
+    fn has(&self, is_such: fn(Command) -> bool) -> bool {
         self.drain();
-        self.arrived.borrow().iter().any(|c| c.is_urgent())
+        self.arrived.borrow().iter().any(|c| is_such(*c))
     }
 
     /// The next command to be applied before `step`. Blocks for one if the trainer is waiting; none if it may go on.
@@ -435,9 +435,11 @@ mod tests {
         assert_eq!(inbox.next(0, false, false), Some(Command::Save));
         assert_eq!(inbox.next(0, false, false), None);
         sender.send(Command::Evaluate).unwrap();
-        assert!(!inbox.has_urgent());
+        assert!(!inbox.has(Command::cuts_short));
+        sender.send(Command::Cancel).unwrap();
+        assert!(inbox.has(Command::cuts_short) && !inbox.has(Command::is_urgent), "no reason to stop reading data");
         sender.send(Command::Stop).unwrap();
-        assert!(inbox.has_urgent());
+        assert!(inbox.has(Command::is_urgent));
         assert_eq!(inbox.next(3, true, false), Some(Command::Pause));
         assert_eq!(inbox.next(3, true, true), Some(Command::Stop), "a rerun passes over live commands");
         drop(sender);

@@ -147,8 +147,8 @@ fn a_run_is_steered_by_keys_and_reruns_to_the_same_bits() {
     screen.press("E");
     screen.see("evaluate the model");
     screen.press("C");
-    screen.see("loss by path length after");
-    screen.press("\x1b");
+    screen.see("loss by path length  now");
+    screen.press("1");
     screen.press("c");
     screen.see("saved checkpoints/step-");
     screen.press("}");
@@ -173,6 +173,65 @@ fn a_run_is_steered_by_keys_and_reruns_to_the_same_bits() {
     assert_restored(&raw);
     assert!(raw.contains("a: Stopped after"), "the summary stands on the normal screen");
     assert!(matches!(place.events("a").last(), Some(Event::Finished { ending: Ending::Stopped, .. })));
+    let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
+    assert!(rerun.status.success() && stdout(&rerun).contains("identical"), "{}", stderr(&rerun));
+}
+
+#[test]
+fn a_schedule_edited_on_the_screen_is_trained_and_reruns_to_the_same_bits() {
+    let place = Place::new();
+    let mut screen = Screen::open(&place, LONG, &[], (120, 36));
+    screen.see("● RUNNING");
+    screen.press(" ");
+    screen.see("‖ PAUSED");
+    screen.press("P");
+    screen.see("nothing is drafted");
+    screen.press("0");
+    screen.see("stage 1 can last");
+    screen.press("\x1b[D");
+    screen.press("\x1b[C");
+    screen.press("400000");
+    screen.see("as drafted");
+    screen.press("\x1b[B");
+    screen.press("\x1b[C");
+    screen.press("+");
+    screen.see("3 → 4");
+    screen.press("\r");
+    screen.see("stage 2: path length 4");
+    screen.see("stage 1: 400000 steps");
+    screen.press(" ");
+    screen.see("● RUNNING");
+    screen.press("q");
+    screen.see("save and stop");
+    screen.press("s");
+    assert_eq!(screen.end().0, 0);
+    let applied =
+        |command| place.events("a").iter().any(|e| matches!(e, Event::Applied { command: c, .. } if *c == command));
+    assert!(applied(Command::SetStageSteps { stage: 0, steps: 400_000 }));
+    assert!(applied(Command::SetPathLength { stage: 1, path_length: 4 }));
+    let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
+    assert!(rerun.status.success() && stdout(&rerun).contains("identical"), "{}", stderr(&rerun));
+}
+
+#[test]
+fn an_evaluation_can_be_given_up_and_the_run_goes_on() {
+    let place = Place::new();
+    let long = [LONG, &["--set", "evaluation.every=0", "--set", "evaluation.batches=20000"]].concat();
+    let mut screen = Screen::open(&place, &long, &[], (120, 36));
+    screen.see("● RUNNING");
+    screen.press("E");
+    screen.see("EVALUATING");
+    screen.press("\x1b");
+    screen.see("cancel the evaluation");
+    screen.see("● RUNNING");
+    screen.press("q");
+    screen.see("save and stop");
+    screen.press("s");
+    assert_eq!(screen.end().0, 0);
+    let events = place.events("a");
+    assert!(!events.iter().any(|e| matches!(e, Event::Evaluated { .. })));
+    let cancelled = events.iter().position(|e| matches!(e, Event::Applied { command: Command::Cancel, .. })).unwrap();
+    assert!(matches!(&events[cancelled - 1], Event::Refused { command: Command::Evaluate, .. }));
     let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
     assert!(rerun.status.success() && stdout(&rerun).contains("identical"), "{}", stderr(&rerun));
 }

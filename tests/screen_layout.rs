@@ -169,11 +169,20 @@ fn a_plain_console_gets_ascii_and_box_drawing_only() {
         app
     }));
     send(&mut app, Event::Measured(series()));
-    let lies_over = [0, 1, 2].map(|page| Overlay::Measured { page, line: 0 });
-    for overlay in lies_over.into_iter().chain([Overlay::Menu]) {
-        app.ui.overlay = overlay;
-        states.push(app.clone());
+    // Every screen, every page of what was measured, and the editor with a draft.
+    for keys in [&['2'][..], &['3'], &['4'], &['5'], &['P'], &['P', '+'], &['P', '1']] {
+        let mut app = app.clone();
+        keys.iter().for_each(|key| press(&mut app, Key::Char(*key), 1));
+        states.push(app);
     }
+    for page in 0..3 {
+        let mut app = app.clone();
+        press(&mut app, Key::Char('4'), 1);
+        press(&mut app, Key::Right, page);
+        states.push(app);
+    }
+    app.ui.overlay = Overlay::Menu;
+    states.push(app.clone());
     app.ui.overlay = Overlay::Confirm(Command::NextStage);
     states.push(app);
     for app in &states {

@@ -9,7 +9,8 @@ use raptr_tui::app::compare::Reference;
 use raptr_tui::app::experiment::{Board, Ended};
 use raptr_tui::app::help::Help;
 use raptr_tui::app::keys::Key;
-use raptr_tui::app::{App, Msg, Options};
+use raptr_tui::app::machine::Sample;
+use raptr_tui::app::{App, Msg, Options, Overlay, Request};
 use raptr_tui::event::{Cause, Command, Ending, Event, Measurement, Score, Stamped, What, Why};
 use raptr_tui::experiment_event::{ExperimentEvent, RunRow, RunState};
 use raptr_tui::layer_path::LayerPath;
@@ -206,10 +207,10 @@ fn layers_that_do_not_exist_yet_are_told_from_inactive_ones() {
         insta::assert_snapshot!(format!("stacking-{theme}-120x36"), picture(&render(&app, &look(theme), 120, 36)));
     }
     let shown = text(&render(&app, &look("default"), 120, 36));
-    assert!(shown.contains("full not yet") && shown.contains("does not exist yet") && shown.contains('░'), "{shown}");
+    assert!(shown.contains("full not yet") && shown.contains("does not exist yet") && shown.contains('╳'), "{shown}");
     assert!(app.run.full.is_empty(), "no figure of a full model that isn't one");
     let shown = text(&render(&app, &Look { glyphs: Glyphs::Ascii, ..look("default") }, 120, 36));
-    assert!(shown.contains("x does not exist yet") && shown.contains("::"), "{shown}");
+    assert!(shown.contains("x does not exist yet") && shown.contains("xxx"), "{shown}");
 }
 
 #[test]
@@ -287,17 +288,15 @@ fn measured() -> App {
 }
 
 #[test]
-fn measurements_are_pages_over_the_screen() {
-    // Live, with one layer of colour and without: the curve of the recording, psi, a forecast, the time of a step.
-    let pages = measured().pages();
-    assert_eq!(pages, 4);
+fn measurements_are_pages_of_the_eval_screen() {
+    // The curve of the recording, psi, a forecast, each at the head in its turn; with colour and without.
     let mut app = measured();
-    press(&mut app, &[Key::Char('m')]);
+    press(&mut app, &[Key::Char('4')]);
     let mut shown = Vec::new();
-    for page in 0..pages {
+    for page in 0..3 {
         for theme in ["dark", "mono"] {
             let buffer = render(&app, &look(theme), 100, 24);
-            if theme == "mono" && page < 3 {
+            if theme == "mono" {
                 insta::assert_snapshot!(format!("measured-{page}"), picture(&buffer));
             }
             shown.push(text(&buffer));
@@ -306,10 +305,9 @@ fn measurements_are_pages_over_the_screen() {
         press(&mut app, &[Key::Right]);
     }
     for (page, parts) in [
-        ["loss by path length after 30 steps  (page 1/4", "4.0620", "±0.0447"],
-        ["psi by layer after", "0.8000", "0.0010"],
-        ["forecast", "3.2500 ±0.0500", "4  3.0000 ±0"],
-        ["a step of n layers takes", "worth", "measured so far"],
+        ["Measurements: 1 of 3", "loss by path length  ", "4.0620 ±0.0447"],
+        ["Measurements: 2 of 3", "psi by layer  now", "0.8000"],
+        ["Measurements: 3 of 3", "forecast", "3.2500 ±0.0500"],
     ]
     .iter()
     .enumerate()
@@ -319,7 +317,117 @@ fn measurements_are_pages_over_the_screen() {
     // Nothing yet.
     let mut empty = App::new(Options::default());
     press(&mut empty, &[Key::Char('m')]);
-    assert!(text(&render(&empty, &look("default"), 100, 24)).contains("M measures"));
+    let shown = text(&render(&empty, &look("default"), 100, 24));
+    assert!(shown.contains("M measures") && shown.contains("E evaluates now"), "{shown}");
+}
+
+/// The measured run on a machine, with a spike in it.
+fn watched() -> App {
+    let mut app = measured();
+    let (step, path) = (app.run.step, LayerPath::full(app.run.layers()));
+    let mut us = app.run.us;
+    for (step, loss) in (step..step + 120).map(|step| (step, if step == 140 { 40.0 } else { 3.0 })) {
+        us += 10_000;
+        let event = Event::Stepped { step, stage: 3, path, loss, learning_rate: 1e-3, gradient_norm: 1.0 };
+        app.update(Msg::Event(Stamped { seq: 0, us, event }));
+    }
+    app.update(Msg::Machine(Sample {
+        processors: Some(1.5),
+        processor_count: Some(2),
+        threads: Some(5),
+        memory: Some(300 << 20),
+        peak_memory: Some(3 << 29),
+        total_memory: Some(4 << 30),
+        free_disk: Some(700 << 20),
+    }));
+    app
+}
+
+#[test]
+fn each_screen_at_two_sizes_in_colour_and_without() {
+    let app = watched();
+    for (name, key) in [("train", '1'), ("layers", '2'), ("eval", '4'), ("log", '5'), ("plan", 'P')] {
+        let mut app = app.clone();
+        press(&mut app, &[Key::Char(key)]);
+        for (width, height) in [(120, 36), (80, 24)] {
+            let [dark, mono] = ["dark", "mono"].map(|theme| render(&app, &look(theme), width, height));
+            assert_eq!(text(&dark), text(&mono), "the theme changes no character");
+            insta::assert_snapshot!(format!("screen-{name}-{width}x{height}"), picture(&dark));
+        }
+    }
+}
+
+#[test]
+fn what_calls_for_a_look_is_seen_from_everywhere_until_it_was_looked_at() {
+    let mut app = watched();
+    let shown = |app: &App| text(&render(app, &look("default"), 120, 36));
+    assert_eq!(app.new_alerts(), 2, "the spike and the disk: {:?}", app.alerts());
+    assert!(shown(&app).contains("⚠ 2"), "{}", shown(&app));
+    press(&mut app, &[Key::Char('5')]);
+    let log = shown(&app);
+    assert!(
+        !log.contains("⚠") && log.contains("spike: loss 40.0000; the mean is") && log.contains("700 MiB are left"),
+        "{log}"
+    );
+    // Nothing is heard for a while, though training is due.
+    app.update(Msg::Tick { us: 0 });
+    app.update(Msg::Tick { us: 11_000_000 });
+    assert!(shown(&app).contains("⚠ STALLED") && shown(&app).contains("nothing heard of the trainer for 11 s"));
+}
+
+#[test]
+fn a_screen_of_128_layers_and_one_of_nothing_are_drawn_as_well() {
+    let long = synthetic(128, 3000, 1.0, "训练🦖运行ﾃｽﾄ");
+    let empty = App::new(Options::default());
+    for (name, app) in [("128", &long), ("empty", &empty)] {
+        let all = ['2', '4', '5'].map(|key| {
+            let mut app = app.clone();
+            press(&mut app, &[Key::Char(key)]);
+            text(&render(&app, &look("default"), 120, 36))
+        });
+        insta::assert_snapshot!(format!("screens-{name}"), all.join("\n"));
+    }
+    // The oldest steps are still there, and a column says how many it stands for.
+    let mut app = long.clone();
+    press(&mut app, &[Key::Char('2')]);
+    let whole = text(&render(&app, &look("default"), 120, 36));
+    assert!(whole.contains("steps 0 to 2999") && whole.contains("64 a column"), "{whole}");
+    press(&mut app, &[Key::Char('z')]);
+    let finer = text(&render(&app, &look("default"), 120, 36));
+    assert!(finer.contains("to 2999") && finer.contains("32 a column"), "{finer}");
+}
+
+#[test]
+fn a_schedule_is_edited_on_the_screen_and_applied_as_commands() {
+    let mut app = app_at(&shipped("quickstart.jsonl"), 100);
+    let shown = |app: &App| text(&render(app, &look("default"), 120, 36));
+    let keys = |text: &str| text.chars().map(Key::Char).collect::<Vec<_>>();
+    press(&mut app, &keys("P"));
+    let table = app.run.schedule.clone().unwrap();
+    let first = table.stages[0].steps;
+    assert!(shown(&app).contains("nothing is drafted"), "{}", shown(&app));
+    press(&mut app, &keys("50"));
+    assert!(shown(&app).contains("stage 1 can last 100 to"), "{}", shown(&app));
+    press(&mut app, &[Key::Enter]);
+    assert!(app.pending.is_empty() && matches!(app.ui.overlay, Overlay::Schedule(_)), "refused before it is asked");
+    press(&mut app, &[Key::Esc]);
+    press(&mut app, &keys("150"));
+    let drafted = shown(&app);
+    assert!(drafted.contains(&format!("{first} → 150")) || drafted.contains("150_"), "{drafted}");
+    assert!(drafted.contains("as drafted") && drafted.contains("points"), "{drafted}");
+    let steps = Command::SetStageSteps { stage: 0, steps: 150 };
+    let requests = app.update(Msg::Key { key: Key::Enter, us: 0 });
+    assert_eq!(requests, [Request::Train(steps)]);
+    assert_eq!((&app.ui.overlay, &app.pending[..]), (&Overlay::None, &[steps][..]));
+    // The table changes when the trainer says so.
+    assert_eq!(app.run.schedule.as_ref(), Some(&table));
+    // What only shows a run can draft, but not apply.
+    let mut replay = app_at(&shipped("quickstart.jsonl"), 100);
+    replay.options = Options { read_only: true, is_replay: true };
+    press(&mut replay, &keys("P150"));
+    assert!(shown(&replay).contains("to be looked at only"), "{}", shown(&replay));
+    assert_eq!(replay.update(Msg::Key { key: Key::Enter, us: 0 }), []);
+    assert!(replay.pending.is_empty());
 }
 
 #[test]
@@ -408,8 +516,13 @@ fn fixtures() -> Vec<(&'static str, App)> {
         ("quit", with(&[c('q')], app_at(&recorded, 100))),
         ("confirm", with(&[c('n')], app_at(&recorded, 100))),
         ("menu", with(&[c('M')], app_at(&recorded, 100))),
-        ("psi", with(&[c('m'), Key::Right], measured())),
-        ("step time", with(&[c('m'), Key::Left], measured())),
+        ("psi", with(&[c('4'), Key::Right], measured())),
+        ("evaluations", with(&[c('4'), Key::Tab, Key::Tab, Key::Up], measured())),
+        ("editor", with(&[c('P'), c('3'), c('0'), Key::Down, Key::Right, c('+')], app_at(&recorded, 100))),
+        ("editor, refused", with(&[c('P'), c('3')], app_at(&recorded, 100))),
+        ("layers", with(&[c('2')], app_at(&recorded, 900))),
+        ("128 on layers", with(&[c('2')], synthetic(128, 3000, 1.0, "run"))),
+        ("log", with(&[c('5'), Key::Tab], app_at(&recorded, 900))),
         ("log scale", with(&[c('y'), c('s')], app_at(&recorded, 900))),
         ("expanded", with(&[Key::Tab, Key::Tab, c('e')], app_at(&recorded, 900))),
         ("scrolled", with(&[Key::BackTab, Key::Up, Key::Up], app_at(&recorded, 900))),

@@ -43,6 +43,13 @@ impl Run {
         Some(self.started.as_ref()?.tokens_per_step as f64 / self.step_seconds()?)
     }
 
+    /// Training FLOPs a second, over recent steps.
+    pub fn flops_per_second(&self) -> Option<f64> {
+        let us: u64 = self.recent.iter().map(|r| r.0).sum();
+        let flops: f64 = self.recent.iter().map(|r| r.1).sum();
+        (us > 0 && flops > 0.0).then(|| flops / us as f64 * 1e6)
+    }
+
     /// FLOPs that the steps from here to a later one will take by the schedule.
     pub fn flops_until(&self, step: u64) -> f64 {
         let mut end = 0;

@@ -5,9 +5,11 @@
 //! clock, a thread or the trainer: keys and ticks arrive as plain values, wishes leave as [`Request`]s.
 
 pub mod actions;
+pub mod alerts;
 pub mod argument;
 pub mod chart;
 pub mod compare;
+pub mod editor;
 pub mod experiment;
 mod figures;
 mod fuzzy;
@@ -16,20 +18,29 @@ pub mod history;
 pub mod keymap;
 pub mod keys;
 pub mod line;
+pub mod log_view;
+pub mod machine;
 pub mod mouse;
+pub mod outlook;
 pub mod palette;
+pub mod path_levels;
 pub mod run;
 pub mod runs;
 pub mod screen;
+pub mod strip_view;
+#[cfg(test)]
+mod test_run;
 pub mod themes;
 pub mod ui;
 mod update;
 
 use crate::event::{Command, Stamped};
 use actions::Mode;
+use alerts::Alarms;
 use compare::Reference;
 use keymap::{Keymap, Place};
 use keys::Key;
+use machine::{Machine, Sample};
 use run::Run;
 pub use screen::{Pane, Screen};
 pub use ui::{Overlay, Ui};
@@ -65,6 +76,13 @@ pub enum Msg {
     Marks(Vec<ReplayMark>),
     /// Something to tell the person.
     Notice(String),
+    /// The screen's own time passes, microseconds: about once a second.
+    Tick {
+        /// When.
+        us: u64,
+    },
+    /// What was read of the machine.
+    Machine(Sample),
     /// The trainer thread has ended; nothing more will come.
     Ended,
     /// Something was found out about runs.
@@ -192,6 +210,12 @@ pub struct App {
     pub replay: Option<ReplayState>,
     /// What stands along its recording.
     pub replay_marks: Vec<ReplayMark>,
+    /// What is known of the machine.
+    pub machine: Machine,
+    /// What is watched beside the events.
+    pub alarms: Alarms,
+    /// Events that were heard.
+    pub heard: u64,
     /// Whether the trainer thread has ended.
     pub has_ended: bool,
     /// Which keys do what.
@@ -205,8 +229,22 @@ impl App {
     pub fn new(options: Options) -> Self {
         let (run, ui, keymap, references) = (Run::default(), Ui::default(), Keymap::default(), Vec::new());
         let (pending, replay, replay_marks, has_ended) = (Vec::new(), None, Vec::new(), false);
-        let tie = Tie::default();
-        Self { run, ui, references, pending, options, replay, replay_marks, has_ended, keymap, tie }
+        let (machine, alarms, tie) = (Machine::default(), Alarms::default(), Tie::default());
+        Self {
+            run,
+            ui,
+            references,
+            pending,
+            options,
+            replay,
+            replay_marks,
+            machine,
+            alarms,
+            heard: 0,
+            has_ended,
+            keymap,
+            tie,
+        }
     }
 
     /// What is shown.
@@ -225,6 +263,11 @@ impl App {
         panes[self.ui.focus[self.ui.screen.index()] % panes.len()]
     }
 
+    /// Whether the strip begins with the whole run, rather than with the last steps.
+    pub fn is_strip_whole(&self) -> bool {
+        self.ui.screen == Screen::Layers
+    }
+
     /// Lines that a pane is scrolled by: only the one with the focus is.
     pub fn scroll(&self, pane: Pane) -> usize {
         if self.pane() == pane { self.ui.scroll } else { 0 }
@@ -233,11 +276,14 @@ impl App {
     /// Lines that the pane with the focus could be scrolled by if it showed one at a time.
     fn scroll_limit(&self) -> usize {
         let lines = match self.pane() {
-            Pane::Loss | Pane::Strip | Pane::Runs | Pane::RunDetails => 0,
+            Pane::Loss | Pane::Strip | Pane::Machine | Pane::FullLoss | Pane::Runs | Pane::RunDetails => 0,
+            Pane::Evaluations => self.run.evaluations.len(),
+            Pane::Measured => self.run.measured.get(self.page()).map_or(0, |m| m.labels.len()),
+            Pane::Alerts => self.alerts().len(),
             Pane::Layers => self.run.layers(),
             Pane::Transitions => self.run.transitions.len(),
             Pane::Compare => 5 * self.references.len(),
-            Pane::Log => self.run.log.len(),
+            Pane::Log => self.ui.log.lines(&self.run).len(),
         };
         lines.saturating_sub(1)
     }
@@ -248,9 +294,9 @@ impl App {
         self.run.transitions.iter().rev().nth(back.min(self.run.transitions.len().saturating_sub(1)))
     }
 
-    /// Pages of what was measured: each series, and the time of a step.
-    pub fn pages(&self) -> usize {
-        self.run.measured.len() + usize::from(self.run.step_time().is_some())
+    /// The page of what was measured.
+    pub fn page(&self) -> usize {
+        self.ui.page.min(self.run.measured.len().saturating_sub(1))
     }
 
     /// Whether nothing more will be trained.

@@ -155,11 +155,6 @@ impl App {
                 palette.chosen = palette.chosen.saturating_add_signed(if is_up { -1 } else { 1 }).min(last);
                 self.ui.overlay = Overlay::Palette(palette);
             }
-            Overlay::Measured { page, line } => {
-                let lines = self.run.measured.get(page).map_or(0, |m| m.labels.len() as u16);
-                let line = if is_up { line.saturating_sub(1) } else { (line + 1).min(lines.saturating_sub(1)) };
-                self.ui.overlay = Overlay::Measured { page, line };
-            }
             other => self.ui.overlay = other,
         }
     }

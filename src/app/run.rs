@@ -4,7 +4,9 @@
 
 use std::collections::VecDeque;
 
+use super::alerts::{Alert, Kind, MOST, SpikeWatch};
 use super::history::{History, Spent};
+use super::path_levels::PathLevels;
 use crate::event::{Cause, Command, Ending, Event, Forked, Measurement, Score, Stamped, Started, Transition, Why};
 use crate::layer_path::LayerPath;
 use crate::schedule::Schedule;
@@ -14,6 +16,8 @@ use crate::step_time::StepTimes;
 const PATHS: usize = 1024;
 /// Log lines that are kept.
 const LINES: usize = 2000;
+/// Evaluations that are kept with all their losses.
+const EVALUATIONS: usize = 1000;
 /// Evaluations and transitions that are kept.
 const MARKS: usize = 4096;
 /// Steps over which speed is averaged.
@@ -71,6 +75,17 @@ pub struct Probe {
     pub is_entry: bool,
 }
 
+/// An evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Steps trained.
+    pub step: u64,
+    /// What asked for it.
+    pub why: Why,
+    /// One row per path length.
+    pub scores: Vec<Score>,
+}
+
 /// Who a log line is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
@@ -89,6 +104,8 @@ pub enum From {
 pub struct Line {
     /// The step it belongs to.
     pub step: u64,
+    /// Wall time since the run began, microseconds.
+    pub us: u64,
     /// Who it is from.
     pub from: From,
     /// What happened.
@@ -152,18 +169,25 @@ pub struct Run {
     pub history: History,
     /// Recent layer paths, oldest first.
     pub paths: VecDeque<PathAt>,
+    /// Layer paths of the whole run, summed over spans of steps.
+    pub path_levels: PathLevels,
     /// Visits of each layer over the whole run.
     pub visits: Vec<u64>,
     /// The step each layer was last active in.
     pub last_seen: Vec<Option<u64>>,
     /// Evaluations of the full model.
     pub full: Vec<Measured>,
+    /// Evaluations, but for those of transitions.
+    pub evaluations: VecDeque<Evaluation>,
     /// The newest series of each name, in the order of their first coming.
     pub measured: Vec<Measurement>,
     /// Times of steps.
     pub step_times: StepTimes,
     /// Transitions.
     pub transitions: Vec<Transition>,
+    /// What a person would want to be called for.
+    pub alerts: Vec<Alert>,
+    spikes: SpikeWatch,
     /// The event log.
     pub log: VecDeque<Line>,
     /// Whether it is paused.
@@ -306,16 +330,28 @@ impl Run {
                 }
                 let last_checkpoint = last_checkpoint.clone();
                 self.failure = Some(Failure { cause: *cause, reason: reason.clone(), last_checkpoint });
-                self.say(*step, From::Alarm, reason.clone());
+                match cause {
+                    Cause::Diverged => self.alert(*step, Kind::NotFinite, reason.clone()),
+                    _ => self.say(*step, From::Alarm, reason.clone()),
+                }
             }
         }
     }
 
-    fn say(&mut self, step: u64, from: From, text: String) {
-        self.log.push_back(Line { step, from, text });
+    pub(super) fn say(&mut self, step: u64, from: From, text: String) {
+        self.log.push_back(Line { step, us: self.us, from, text });
         if self.log.len() > LINES {
             self.log.pop_front();
         }
+    }
+
+    /// A line in the log, and in the list of alerts.
+    fn alert(&mut self, step: u64, kind: Kind, text: String) {
+        self.say(step, From::Alarm, text.clone());
+        if self.alerts.len() == MOST {
+            self.alerts.remove(0);
+        }
+        self.alerts.push(Alert { step, kind, text });
     }
 
     fn start(&mut self, started: &Started) {
@@ -340,6 +376,8 @@ impl Run {
         let visits = vec![0; schedule.layers];
         let (expected, expected_now) = (expected.to_vec(), expected.to_vec());
         self.stage = StageNow { index, path_length, by_hand, expected, expected_now, steps: 0, visits };
+        // Another path length, another loss.
+        self.spikes = SpikeWatch::default();
         self.schedule = Some(schedule.clone());
         let last = self.changes.last();
         let from = last.map_or(0, |change| change.to);
@@ -358,7 +396,13 @@ impl Run {
         self.step = step + 1;
         self.granted = self.granted.saturating_sub(1);
         self.history.take(step, loss, self.spent());
-        self.paths.push_back(PathAt { step, stage, path, existing: self.existing.unwrap_or(path.layers()) });
+        if let Some((mean, limit)) = self.spikes.take(loss) {
+            let text = format!("spike: loss {loss:.4}; the mean is {mean:.4}, the limit {limit:.4}");
+            self.alert(step, Kind::Spike, text);
+        }
+        let at = PathAt { step, stage, path, existing: self.existing.unwrap_or(path.layers()) };
+        self.path_levels.take(&at);
+        self.paths.push_back(at);
         if self.paths.len() > PATHS {
             self.paths.pop_front();
         }
@@ -412,6 +456,12 @@ impl Run {
                     index += 1;
                     index > MARKS / 2 || index % 2 == 0
                 });
+            }
+        }
+        if why != Why::Transition && why != Why::Probe {
+            self.evaluations.push_back(Evaluation { step, why, scores: scores.to_vec() });
+            if self.evaluations.len() > EVALUATIONS {
+                self.evaluations.pop_front();
             }
         }
         match why {
@@ -505,6 +555,7 @@ pub fn describe(command: Command) -> String {
         Command::Evaluate => "evaluate the model".to_owned(),
         Command::EvaluateCurve => "evaluate over path lengths".to_owned(),
         Command::Measure { what } => format!("measure {}", what.name()),
+        Command::Cancel => "cancel the evaluation".to_owned(),
         Command::Save => "save a checkpoint".to_owned(),
         Command::SetLearningRateScale { scale } => format!("learning rate x {scale:.3}"),
         Command::Note { text } => format!("note: {}", text.text()),

@@ -12,6 +12,8 @@ pub enum Screen {
     Layers,
     /// The loss, large.
     Loss,
+    /// What the full model can, and what was measured.
+    Eval,
     /// What happened.
     Log,
     /// What there is to open.
@@ -20,7 +22,7 @@ pub enum Screen {
 
 impl Screen {
     /// Every one, by number.
-    pub const ALL: [Self; 5] = [Self::Train, Self::Layers, Self::Loss, Self::Log, Self::Runs];
+    pub const ALL: [Self; 6] = [Self::Train, Self::Layers, Self::Loss, Self::Eval, Self::Log, Self::Runs];
 
     /// The digit that chooses it.
     pub fn number(self) -> char {
@@ -28,6 +30,7 @@ impl Screen {
             Self::Train => '1',
             Self::Layers => '2',
             Self::Loss => '3',
+            Self::Eval => '4',
             Self::Log => '5',
             Self::Runs => '6',
         }
@@ -39,6 +42,7 @@ impl Screen {
             Self::Train => "Train",
             Self::Layers => "Layers",
             Self::Loss => "Loss",
+            Self::Eval => "Eval",
             Self::Log => "Log",
             Self::Runs => "Runs",
         }
@@ -47,10 +51,11 @@ impl Screen {
     /// Its panes, in the order of Tab; the first has the focus when it is first shown.
     pub fn panes(self) -> &'static [Pane] {
         match self {
-            Self::Train => &[Pane::Loss, Pane::Strip, Pane::Layers, Pane::Transitions, Pane::Log],
+            Self::Train => &[Pane::Loss, Pane::Strip, Pane::Layers, Pane::Machine, Pane::Transitions, Pane::Log],
             Self::Layers => &[Pane::Strip, Pane::Layers],
             Self::Loss => &[Pane::Loss, Pane::Transitions, Pane::Compare],
-            Self::Log => &[Pane::Log],
+            Self::Eval => &[Pane::Measured, Pane::FullLoss, Pane::Evaluations],
+            Self::Log => &[Pane::Log, Pane::Alerts],
             Self::Runs => &[Pane::Runs, Pane::RunDetails],
         }
     }
@@ -74,8 +79,18 @@ pub enum Pane {
     Transitions,
     /// Other runs beside this one.
     Compare,
+    /// What a step's time goes to, and what the process uses.
+    Machine,
+    /// The full model's loss.
+    FullLoss,
+    /// The evaluations.
+    Evaluations,
+    /// What was measured.
+    Measured,
     /// What happened.
     Log,
+    /// What a person would want to be called for.
+    Alerts,
     /// What there is to open.
     Runs,
     /// What there is to say of what is chosen there.

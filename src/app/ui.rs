@@ -3,10 +3,13 @@
 //! Whatever has a state of its own keeps it in a struct in its own file; [`Ui`] has a field of it.
 
 use super::chart::ChartView;
+use super::editor::Editor;
 use super::help::Help;
+use super::log_view::LogView;
 use super::palette::Palette;
 use super::runs::Runs;
 use super::screen::{Pane, Screen};
+use super::strip_view::StripView;
 use super::themes::Themes;
 use crate::event::{Command, What};
 
@@ -24,15 +27,10 @@ pub enum Overlay {
     Confirm(Command),
     /// How to leave.
     Quit,
+    /// The schedule editor.
+    Schedule(Editor),
     /// What can be measured.
     Menu,
-    /// What was measured: a page, scrolled down by lines.
-    Measured {
-        /// 0-based.
-        page: usize,
-        /// Lines.
-        line: u16,
-    },
 }
 
 /// What the person has chosen.
@@ -52,6 +50,12 @@ pub struct Ui {
     pub chart: ChartView,
     /// The themes there are, and the one that is shown.
     pub themes: Themes,
+    /// Which part of the run the strip shows.
+    pub strip: StripView,
+    /// Which lines of the log are shown.
+    pub log: LogView,
+    /// Alerts that were looked at.
+    pub alerts_seen: usize,
     /// Lines scrolled back in the focused list.
     pub scroll: usize,
     /// Lines that were typed into the palette, the oldest first.
@@ -60,6 +64,8 @@ pub struct Ui {
     pub is_mouse_off: bool,
     /// The pane that was clicked last, and when.
     pub clicked: Option<(Pane, u64)>,
+    /// The page of what was measured.
+    pub page: usize,
     /// A measurement that was asked for to be looked at.
     pub asked: Option<What>,
     /// Whether the next series that comes is it.

@@ -2,12 +2,14 @@
 
 use super::actions::{Action, Binding, Mode, Scope};
 use super::argument::Given;
+use super::editor::{self, Editor};
 use super::help::Help;
 use super::keymap::Place;
 use super::keys::Key;
 use super::palette::{Outcome, Palette};
 use super::runs::asked;
-use super::{App, Msg, Overlay, Request, Screen, Seek, Tie};
+use super::strip_view::StripView;
+use super::{App, Msg, Overlay, Pane, Request, Screen, Seek, State, Tie};
 use crate::event::{Command, Event, What};
 use crate::measurement::WHATS;
 
@@ -15,6 +17,8 @@ use crate::measurement::WHATS;
 const ABORT_WITHIN_US: u64 = 3_000_000;
 /// Lines of a page.
 const PAGE: usize = 10;
+/// Columns by which the strip is panned.
+const PAN: i64 = 10;
 /// Factor of one change of the learning rate.
 const RATE_STEP: f32 = 1.25;
 
@@ -36,7 +40,11 @@ impl App {
                         self.ui.shows_next = matches!(stamped.event, Event::Applied { .. });
                     }
                 }
+                self.heard += 1;
                 self.run.apply(&stamped);
+                if let Overlay::Schedule(editor) = &mut self.ui.overlay {
+                    editor.follow(&self.run);
+                }
                 self.show_what_was_asked(&stamped.event);
                 self.leave_if_over()
             }
@@ -63,6 +71,14 @@ impl App {
                 Vec::new()
             }
             Msg::Runs(news) => self.take_news(news),
+            Msg::Tick { us } => {
+                self.tick(us);
+                Vec::new()
+            }
+            Msg::Machine(sample) => {
+                self.sample(sample);
+                Vec::new()
+            }
             Msg::Ended => {
                 self.has_ended = true;
                 self.leave_if_over()
@@ -74,9 +90,9 @@ impl App {
     fn show_what_was_asked(&mut self, event: &Event) {
         if let Some(page) = self.run.page_of(event)
             && std::mem::take(&mut self.ui.shows_next)
-            && matches!(self.ui.overlay, Overlay::None | Overlay::Measured { .. })
+            && self.ui.overlay == Overlay::None
         {
-            self.ui.overlay = Overlay::Measured { page, line: 0 };
+            self.show_page(page);
         }
     }
 
@@ -110,14 +126,16 @@ impl App {
                 return self.key_of_the_program(key, us).unwrap_or_default();
             }
             Overlay::Quit => return self.key_in_quit(key, us),
+            Overlay::Schedule(editor) => return self.key_in_editor(key, editor, us),
             Overlay::Menu => return self.key_in_menu(key, us),
-            // Other keys close it, and do what they do.
-            Overlay::Measured { page, line } => {
-                if let Some(overlay) = self.key_in_measured(key, page, line) {
-                    self.ui.overlay = overlay;
-                    return Vec::new();
-                }
+        }
+        if self.ui.log.is_typing {
+            if let Some(requests) = self.key_of_the_program(key, us) {
+                return requests;
             }
+            self.ui.log.key(key);
+            self.ui.scroll = 0;
+            return Vec::new();
         }
         if let Some(requests) = self.key_in_runs(key) {
             return requests;
@@ -170,8 +188,25 @@ impl App {
             Overlay::Palette(palette) => palette.paste(text),
             Overlay::Help(help) => help.filter.insert(text),
             _ if self.ui.screen == Screen::Runs && self.ui.runs.paste(text) => {}
+            _ if self.ui.log.is_typing => self.ui.log.text.insert(text),
             _ => self.ui.notice = Some("pasted text is only taken where something is typed, as behind :".to_owned()),
         }
+    }
+
+    fn key_in_editor(&mut self, key: Key, editor: Editor, us: u64) -> Vec<Request> {
+        if let Some(requests) = self.key_of_the_program(key, us) {
+            self.ui.overlay = Overlay::Schedule(editor);
+            return requests;
+        }
+        match editor.key(key, &self.run) {
+            editor::Outcome::Stays(editor) => self.ui.overlay = Overlay::Schedule(editor),
+            editor::Outcome::Closes => {}
+            editor::Outcome::Applies(_) if self.options.read_only || self.is_over() => {
+                self.ui.notice = Some("the schedule can't be changed here: the draft was dropped".to_owned());
+            }
+            editor::Outcome::Applies(commands) => return commands.into_iter().flat_map(|c| self.train(c)).collect(),
+        }
+        Vec::new()
     }
 
     fn key_in_menu(&mut self, key: Key, us: u64) -> Vec<Request> {
@@ -181,18 +216,23 @@ impl App {
         }
     }
 
-    /// What a key makes of the pages of what was measured; none: nothing of theirs.
-    fn key_in_measured(&self, key: Key, page: usize, line: u16) -> Option<Overlay> {
-        let pages = self.pages().max(1);
-        let lines = self.run.measured.get(page).map_or(0, |m| m.labels.len() as u16);
-        Some(match key {
-            Key::Right | Key::Tab => Overlay::Measured { page: (page + 1) % pages, line: 0 },
-            Key::Left | Key::BackTab => Overlay::Measured { page: (page + pages - 1) % pages, line: 0 },
-            Key::Down => Overlay::Measured { page, line: (line + 1).min(lines.saturating_sub(1)) },
-            Key::Up => Overlay::Measured { page, line: line.saturating_sub(1) },
-            Key::Esc | Key::Char('m') => Overlay::None,
-            _ => return None,
-        })
+    /// Turns the pages of what was measured, around.
+    fn turn(&mut self, by: isize) {
+        let pages = self.run.measured.len().max(1) as isize;
+        self.ui.page = (self.page() as isize + by).rem_euclid(pages) as usize;
+        self.ui.scroll = 0;
+    }
+
+    /// Shows a page of what was measured.
+    fn show_page(&mut self, page: usize) {
+        self.show_pane(Screen::Eval, Pane::Measured);
+        self.ui.page = page;
+    }
+
+    /// Shows a screen with the focus on one of its panes.
+    fn show_pane(&mut self, screen: Screen, pane: Pane) {
+        self.show(screen);
+        self.ui.focus[screen.index()] = screen.panes().iter().position(|p| *p == pane).unwrap_or(0);
     }
 
     /// Asks for a measurement in order to look at it.
@@ -267,6 +307,9 @@ impl App {
                     self.ui.selected_stage = Some(stage as usize).filter(|s| *s > self.run.stage.index);
                 }
             }
+            Action::Schedule => {
+                self.ui.overlay = Editor::open(&self.run, self.target_stage()).map_or(Overlay::None, Overlay::Schedule);
+            }
             Action::NextStage => return self.ask(Command::NextStage),
             Action::PreviousStage => return self.ask(Command::PreviousStage),
             Action::Evaluate => return self.train(Command::Evaluate),
@@ -275,7 +318,7 @@ impl App {
                 Given::What(what) => return self.measure(what),
                 _ => self.ui.overlay = Overlay::Menu,
             },
-            Action::Measured => self.ui.overlay = Overlay::Measured { page: 0, line: 0 },
+            Action::Measured => self.show_page(self.page()),
             Action::Save => return self.train(Command::Save),
             Action::Faster => return self.scale_rate(RATE_STEP),
             Action::Slower => return self.scale_rate(1.0 / RATE_STEP),
@@ -295,6 +338,8 @@ impl App {
             Action::FocusPrevious => self.focus(self.ui.screen.panes().len() - 1),
             Action::Expand => self.ui.expanded = !self.ui.expanded,
             Action::Back if self.ui.screen == Screen::Runs && self.ui.runs.back() => {}
+            Action::Back if self.can_cancel() => return self.train(Command::Cancel),
+            Action::Back if self.pane() == Pane::Log && self.ui.log.is_filtered() => self.ui.log.clear(),
             Action::Back if self.ui.selected_stage.is_some() => self.ui.selected_stage = None,
             Action::Back if self.ui.chart.crosshair.is_some() => self.ui.chart.crosshair = None,
             Action::Back => self.ui.expanded = false,
@@ -316,6 +361,21 @@ impl App {
                 self.ui.notice = Some("exporting".to_owned());
                 return vec![Request::Export(self.pane())];
             }
+            Action::PageOn => self.turn(1),
+            Action::PageBack => self.turn(-1),
+            Action::LogFrom => {
+                self.ui.log.next();
+                self.ui.scroll = 0;
+            }
+            Action::LogSearch => {
+                self.show_pane(Screen::Log, Pane::Log);
+                self.ui.log.is_typing = true;
+            }
+            Action::StripFiner => self.ui.strip.zoom(&self.run, self.is_strip_whole(), true),
+            Action::StripCoarser => self.ui.strip.zoom(&self.run, self.is_strip_whole(), false),
+            Action::StripOlder => self.ui.strip.pan(&self.run, self.is_strip_whole(), PAN),
+            Action::StripNewer => self.ui.strip.pan(&self.run, self.is_strip_whole(), -PAN),
+            Action::StripReset => self.ui.strip = StripView::default(),
             Action::Help => self.ui.overlay = Overlay::Help(Help::default()),
             Action::Palette => self.ui.overlay = Overlay::Palette(Palette::default()),
             Action::Mouse => {
@@ -345,6 +405,11 @@ impl App {
             Action::SpeedDown => return vec![Request::Replay(Seek::Speed(-1))],
         }
         Vec::new()
+    }
+
+    /// Whether an evaluation is under way that Esc gives up.
+    fn can_cancel(&self) -> bool {
+        self.state() == State::Evaluating && !self.options.read_only && !self.pending.contains(&Command::Cancel)
     }
 
     fn quit(&mut self) -> Vec<Request> {
@@ -377,7 +442,12 @@ impl App {
 
     pub(super) fn show(&mut self, screen: Screen) -> Vec<Request> {
         (self.ui.screen, self.ui.scroll, self.ui.expanded) = (screen, 0, false);
-        if screen == Screen::Runs { asked(self.ui.runs.enter()) } else { Vec::new() }
+        match screen {
+            Screen::Runs => return asked(self.ui.runs.enter()),
+            Screen::Log => self.see_alerts(),
+            _ => {}
+        }
+        Vec::new()
     }
 
     /// The stage whose path length +/- change.
@@ -446,8 +516,8 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Options;
     use super::super::actions::ACTIONS;
-    use super::super::{Options, Pane, State};
     use super::*;
     use crate::event::{Ending, Stamped};
     use crate::layer_path::LayerPath;
@@ -546,30 +616,42 @@ mod tests {
         assert_eq!(press(&mut app, Key::Char('r')), [Request::Train(norms)]);
         assert_eq!((app.state(), &app.ui.overlay), (State::Evaluating, &Overlay::None));
         event(&mut app, series("by the cadence"));
-        assert_eq!(app.ui.overlay, Overlay::None, "nobody asked for that");
+        assert_eq!(app.ui.screen, Screen::Train, "nobody asked for that");
         event(&mut app, Event::Applied { step: 0, command: norms });
+        assert_eq!(app.ui.screen, Screen::Train);
         event(&mut app, series("norms"));
-        assert_eq!(app.ui.overlay, Overlay::Measured { page: 1, line: 0 });
+        assert_eq!((app.ui.screen, app.pane(), app.ui.page), (Screen::Eval, Pane::Measured, 1));
         event(&mut app, series("more of it"));
-        assert_eq!(app.ui.overlay, Overlay::Measured { page: 1, line: 0 });
-        for (key, page) in [(Key::Right, 2), (Key::Right, 0), (Key::Left, 2), (Key::BackTab, 1)] {
+        assert_eq!(app.ui.page, 1);
+        for (key, page) in [(Key::Right, 2), (Key::Right, 0), (Key::Left, 2), (Key::Left, 1)] {
             press(&mut app, key);
-            assert_eq!(app.ui.overlay, Overlay::Measured { page, line: 0 });
+            assert_eq!(app.ui.page, page);
         }
-        press(&mut app, Key::Down);
-        press(&mut app, Key::Down);
-        assert_eq!(app.ui.overlay, Overlay::Measured { page: 1, line: 1 });
-        press(&mut app, Key::Esc);
-        assert_eq!(app.ui.overlay, Overlay::None);
+        press(&mut app, Key::Up);
+        press(&mut app, Key::Up);
+        assert_eq!(app.scroll(Pane::Measured), 1, "no further than its last line");
+        press(&mut app, Key::Char('1'));
         // A refusal shows its reason, not the next series that comes.
         press(&mut app, Key::Char('M'));
         press(&mut app, Key::Char('d'));
         let command = Command::Measure { what: What::Coefficients };
         event(&mut app, Event::Refused { step: 0, command, reason: "no".to_owned() });
         event(&mut app, series("by the cadence"));
-        assert_eq!(app.ui.overlay, Overlay::None);
+        assert_eq!(app.ui.screen, Screen::Train);
         // A newer series takes the place of the older.
         assert_eq!(app.run.measured.len(), 3);
+    }
+
+    #[test]
+    fn esc_gives_up_an_evaluation_once() {
+        let mut app = app();
+        assert_eq!(press(&mut app, Key::Esc), []);
+        press(&mut app, Key::Char('E'));
+        assert_eq!(press(&mut app, Key::Esc), [Request::Train(Command::Cancel)]);
+        assert_eq!(press(&mut app, Key::Esc), []);
+        event(&mut app, Event::Refused { step: 0, command: Command::Evaluate, reason: "cut short".to_owned() });
+        event(&mut app, Event::Applied { step: 0, command: Command::Cancel });
+        assert_eq!((app.state(), app.pending.len()), (State::Running, 0));
     }
 
     #[test]

@@ -53,6 +53,8 @@ impl Trainer {
                 self.asked_for(&lengths, Why::Curve, interrupted)?
             }
             Command::Measure { what } => self.measure_on_command(what, interrupted)?,
+            // What it cuts short has been by now.
+            Command::Cancel => Ok(Vec::new()),
             Command::Save => Ok(vec![self.save(Kind::Passing)?]),
             // That it was given is all there is to it.
             Command::Note { .. } => Ok(Vec::new()),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never};
 
-use super::{Export, Options, Shell, Source};
+use super::{Export, Options, Shell, Source, machine};
+use crate::app::machine::Sample;
 use crate::app::runs::{Behind, News, Runs, Wish};
 use crate::app::{self, App, Msg, Screen, Tie};
 use crate::event::{Command, Stamped};
@@ -87,6 +88,8 @@ pub(super) struct Shown {
     pub(super) commands: Option<Sender<Command>>,
     pub(super) player: Option<Player>,
     pub(super) export: Export,
+    /// What is read of the machine. A recording tells what is in it, and nothing of where it is shown.
+    pub(super) samples: Receiver<Sample>,
 }
 
 impl Shown {
@@ -96,9 +99,13 @@ impl Shown {
             Some(Opening { source, export }) => (Some(source), export),
             None => (None, Arc::clone(&options.export)),
         };
+        let samples = match &source {
+            Some(Source::Live { dir, .. }) => machine::spawn(dir.clone()),
+            _ => never(),
+        };
         let (events, commands, player, tie) = match source {
             None => (never(), None, None, Tie::Nothing),
-            Some(Source::Live { events, commands }) => (events, Some(commands), None, Tie::Trains),
+            Some(Source::Live { events, commands, .. }) => (events, Some(commands), None, Tie::Trains),
             Some(Source::Follow { events }) => (events, None, None, Tie::Watches),
             Some(Source::Replay { tape, speed }) => (never(), None, Some(Player::new(tape, speed)), Tie::Watches),
         };
@@ -111,7 +118,7 @@ impl Shown {
         if let Some(player) = &player {
             app.update(Msg::Marks(player.marks()));
         }
-        Self { app, events, commands, player, export }
+        Self { app, events, commands, player, export, samples }
     }
 
     /// Whether it is a run that is still being trained here.

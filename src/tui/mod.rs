@@ -9,9 +9,11 @@ mod desk;
 pub mod experiment;
 mod input;
 pub mod looks;
+mod machine;
 pub mod terminal;
 mod window;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +48,8 @@ pub enum Source {
         events: Receiver<Stamped>,
         /// What is asked.
         commands: Sender<Command>,
+        /// The folder that it is kept in, to see how much room its disk has left.
+        dir: Option<PathBuf>,
     },
     /// A run that another program trains, as its recording grows.
     Follow {
@@ -115,7 +119,7 @@ pub fn open(options: Options, opening: Option<Opening>, desk: impl Desk) -> Resu
     (shown.app.keymap, shown.app.ui.is_mouse_off) = (options.user.keymap.clone(), !options.user.mouse);
     shown.app.ui.runs.is_on = desk.is_manned();
     let told = crossbeam_channel::unbounded();
-    let mut shell = Shell { shown, behind: None, options, told, desk };
+    let mut shell = Shell { shown, behind: None, options, told, desk, passed: Duration::ZERO };
     if shell.shown.app.tie == Tie::Nothing {
         shell.serve(Wish::List);
     }
@@ -130,6 +134,8 @@ struct Shell<D> {
     /// What helpers tell the app, once they are done.
     told: (Sender<Msg>, Receiver<Msg>),
     desk: D,
+    /// Time that has passed.
+    passed: Duration,
 }
 
 impl<D: Desk> Shell<D> {
@@ -226,9 +232,16 @@ impl<D: Desk> Show for Shell<D> {
 
     /// Lets a replay's time pass.
     fn tick(&mut self, passed: Duration) -> bool {
+        self.passed += passed;
         let was_told = self.listen() | self.look_behind();
         let Some(player) = &mut self.shown.player else {
-            return was_told;
+            let Ok(sample) = self.shown.samples.try_recv() else {
+                return was_told;
+            };
+            let us = u64::try_from(self.passed.as_micros()).unwrap_or(u64::MAX);
+            self.shown.app.update(Msg::Machine(sample));
+            self.shown.app.update(Msg::Tick { us });
+            return true;
         };
         let us = u64::try_from(passed.as_micros()).unwrap_or(0);
         let fresh = player.tick(us);

@@ -78,7 +78,8 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
             read_only: true,
             must_close: Box::new(move || closed.exit_code().is_some()),
         };
-        let source = Source::Live { events: session.events.clone(), commands: session.commands.clone() };
+        let (events, commands) = (session.events.clone(), session.commands.clone());
+        let source = Source::Live { events, commands, dir: None };
         tui::run(options, source, &mut watch).context("showing the rerun")?;
         // What had arrived when the screen was left, and the rest if there is any.
         session.events.try_iter().for_each(|stamped| watch(&stamped));

@@ -63,8 +63,8 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
         Overlay::Palette(palette) => panel::palette::draw(app, palette, look, area, buf),
         Overlay::Confirm(command) => panel::dialog::confirm(app, look, *command, area, buf),
         Overlay::Quit => panel::dialog::quit(look, area, buf),
+        Overlay::Schedule(editor) => panel::editor::draw(app, look, editor, area, buf),
         Overlay::Menu => panel::menu::draw(look, area, buf),
-        Overlay::Measured { page, line } => panel::measured::draw(app, look, *page, *line, area, buf),
     }
     if app.ui.screen == Screen::Runs && app.ui.overlay == Overlay::None {
         return panel::run_details::question(app, look, area, buf);
@@ -198,8 +198,21 @@ fn typing(line: &crate::app::line::Line, style: Style, field: Rect, buf: &mut ra
 
 /// Text for a console whose font has no more than ASCII and box drawing.
 fn plain(look: &Look, text: &str) -> String {
-    const WORDS: [(&str, &str); 8] =
-        [("◆", "O"), ("│", "|"), ("…", "..."), ("→", "->"), ("±", "+-"), ("↑", "Up"), ("↓", "Down"), ("←", "Left")];
+    const WORDS: [(&str, &str); 13] = [
+        ("◆", "O"),
+        ("│", "|"),
+        ("…", "..."),
+        ("→", "->"),
+        ("±", "+-"),
+        ("↑", "Up"),
+        ("↓", "Down"),
+        ("←", "Left"),
+        ("├┼┤", "[|]"),
+        ("★", "*"),
+        ("✎", "!"),
+        ("⚠", "!"),
+        ("▲", "^"),
+    ];
     let replace = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
     if look.is_ascii() { WORDS.iter().fold(text.to_owned(), replace) } else { text.to_owned() }
 }

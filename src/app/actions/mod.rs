@@ -32,6 +32,8 @@ pub enum Action {
     SelectPrevious,
     /// Choose a stage for +/- by its number.
     SelectStage,
+    /// The schedule editor.
+    Schedule,
     /// End the stage.
     NextStage,
     /// Back to the stage before.
@@ -76,6 +78,24 @@ pub enum Action {
     PageDown,
     /// Something with the loss's chart.
     Chart(ChartAction),
+    /// The page after this of what was measured.
+    PageOn,
+    /// The page before this of what was measured.
+    PageBack,
+    /// Fewer steps per column of the strip.
+    StripFiner,
+    /// More steps per column of the strip.
+    StripCoarser,
+    /// Older columns of the strip.
+    StripOlder,
+    /// Newer columns of the strip.
+    StripNewer,
+    /// The strip as it was.
+    StripReset,
+    /// The log of everybody, or of one.
+    LogFrom,
+    /// The lines of the log that hold a text.
+    LogSearch,
     /// The next theme.
     Theme,
     /// The theme picker.

@@ -2,16 +2,19 @@
 
 use super::Action as A;
 use super::{Binding, On, Scope, c, row};
-use crate::app::Screen;
 use crate::app::argument::Kind;
 use crate::app::chart::ChartAction as C;
 use crate::app::keys::Key;
 use crate::app::runs::Act;
+use crate::app::{Pane, Screen};
 
 const RUNS: On = On::Screens(&[Screen::Runs]);
 
 /// Where the chart is what matters.
 const LOSS: On = On::Screens(&[Screen::Loss]);
+const MEASURED: On = On::Panes(&[Pane::Measured]);
+const STRIP: On = On::Panes(&[Pane::Strip]);
+const LOG: On = On::Panes(&[Pane::Log]);
 
 /// Every action. Lower-case keys are safe or look at something; upper-case ones and those that ask first cost or change more.
 #[rustfmt::skip] // a row a line, whatever its width
@@ -50,6 +53,7 @@ pub static ACTIONS: &[Binding] = &[
     row("screen-train", &[c('1')], A::Show(Screen::Train), Scope::Anywhere, "", "The run at a glance."),
     row("screen-layers", &[c('2')], A::Show(Screen::Layers), Scope::Anywhere, "", "Layers: which are active, and how often."),
     row("screen-loss", &[c('3')], A::Show(Screen::Loss), Scope::Anywhere, "", "The loss, large."),
+    row("screen-eval", &[c('4')], A::Show(Screen::Eval), Scope::Anywhere, "", "Evaluations, and what was measured."),
     row("screen-log", &[c('5')], A::Show(Screen::Log), Scope::Anywhere, "", "What happened."),
     row("screen-runs", &[c('6')], A::Show(Screen::Runs), Scope::Anywhere, "", "Runs, recordings and configs: what there is to open."),
     row("open-run", &[Key::Enter], A::Runs(Act::Open), Scope::Anywhere, "open", "Show a run again, go on with it, or start a config; asks first.").on(RUNS),
@@ -68,7 +72,17 @@ pub static ACTIONS: &[Binding] = &[
     row("down", &[Key::Down, c('j')], A::ScrollDown, Scope::Anywhere, "", "Scroll the panel down."),
     row("page-up", &[Key::PageUp], A::PageUp, Scope::Anywhere, "", "Scroll up by ten lines."),
     row("page-down", &[Key::PageDown], A::PageDown, Scope::Anywhere, "", "Scroll down by ten lines."),
-    row("measured", &[c('m')], A::Measured, Scope::Anywhere, "", "What was measured, and the time of a step; arrows turn pages."),
+    row("plan", &[c('P')], A::Schedule, Scope::Anywhere, "plan", "The stages as a table, with what they cost, to change."),
+    row("measured", &[c('m')], A::Measured, Scope::Anywhere, "", "What was measured: the Eval screen."),
+    row("next-page", &[Key::Right], A::PageOn, Scope::Anywhere, "page", "The next page of what was measured.").on(MEASURED),
+    row("previous-page", &[Key::Left], A::PageBack, Scope::Anywhere, "", "The page before.").on(MEASURED),
+    row("strip-finer", &[c('z')], A::StripFiner, Scope::Anywhere, "finer", "Half as many steps per column.").on(STRIP),
+    row("strip-coarser", &[c('Z')], A::StripCoarser, Scope::Anywhere, "coarser", "Twice as many steps per column.").on(STRIP),
+    row("strip-older", &[c('h'), Key::Left], A::StripOlder, Scope::Anywhere, "older", "To older steps.").on(STRIP),
+    row("strip-newer", &[c('l'), Key::Right], A::StripNewer, Scope::Anywhere, "", "To newer steps.").on(STRIP),
+    row("strip-reset", &[c('0')], A::StripReset, Scope::Anywhere, "", "As it was: the newest steps, or the whole run.").on(STRIP),
+    row("log-from", &[c('f')], A::LogFrom, Scope::Anywhere, "by whom", "Events of everybody, the schedule, you, the run, alarms.").on(LOG),
+    row("log-search", &[c('/')], A::LogSearch, Scope::Anywhere, "search", "Events that hold a text.").on(LOG),
     row("pause", &[c(' ')], A::Toggle, Scope::Experiment, "pause", "Pause training, or resume it."),
     row("up", &[Key::Up, c('k')], A::ScrollUp, Scope::Experiment, "", "Scroll the table up."),
     row("down", &[Key::Down, c('j')], A::ScrollDown, Scope::Experiment, "scroll", "Scroll the table down."),

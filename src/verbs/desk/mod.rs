@@ -95,7 +95,8 @@ impl<'a> Desk<'a> {
         // The signal thread lives as long as the program.
         let _ = self.targets.send(session.commands.clone());
         let file = dir.join(recording::FILE);
-        let source = Source::Live { events: session.events.clone(), commands: session.commands.clone() };
+        let (events, commands) = (session.events.clone(), session.commands.clone());
+        let source = Source::Live { events, commands, dir: Some(dir.clone()) };
         if let Some(before) = self.trained.replace(Trained { session, name, dir, last: None }) {
             self.before += &summary(&before);
             before.session.join();

@@ -103,9 +103,10 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
     if let Some(eta) = run.eta_seconds().filter(|_| matches!(app.state(), State::Running | State::Evaluating)) {
         add(4, "eta", duration(eta), theme.text);
     }
-    if let Some(fit) = run.step_time() {
-        add(12, "speed-up", format!("{:.2}x", fit.measured_speed_up), theme.text);
-    }
-    add(9, "saved", format!("{:.1}% FLOPs", 100.0 * run.saved()), theme.text);
+    // FLOPs and time differ: both, where both are known.
+    let time = run
+        .step_time()
+        .map_or(String::new(), |fit| format!(", {:.1}% time", 100.0 * (1.0 - 1.0 / fit.measured_speed_up)));
+    add(9, "saved", format!("{:.1}% FLOPs{time}", 100.0 * run.saved()), theme.text);
     all
 }

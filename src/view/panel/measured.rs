@@ -1,31 +1,76 @@
-//! What was measured, a page for each series: labels, values, spreads, and bars that can be read without colour. The last
-//! page is the time of a step.
+//! What was measured, a page for each series: labels, values, spreads, and bars that can be read without colour. Where there
+//! is room the pages behind the chosen one stand beside it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::Look;
-use crate::app::App;
+use super::{Look, Panel};
+use crate::app::{App, Pane};
 use crate::event::Measurement;
 use crate::measurement::number;
-use crate::view::{overlay, plain};
+use crate::view::plain;
 
-/// Columns of the box.
-const WIDTH: u16 = 76;
+pub(super) struct Measured;
 
-pub(in crate::view) fn draw(app: &App, look: &Look, page: usize, line: u16, area: Rect, buf: &mut Buffer) {
-    let pages = app.pages();
-    let turn = format!("(page {}/{}, arrows turn)", page + 1, pages.max(1));
-    match app.run.measured.get(page) {
-        Some(m) => {
-            let title = format!("{} after {} steps  {turn}", m.name, m.step);
-            let height = u16::try_from(m.labels.len()).unwrap_or(u16::MAX).saturating_add(2);
-            let inner = overlay(look, &title, WIDTH, height, area, buf);
-            series(app, look, m, line, inner, buf);
+impl Panel for Measured {
+    fn title(&self, app: &App, width: u16) -> String {
+        let pages = app.run.measured.len();
+        if pages == 0 {
+            return "Measurements".to_owned();
         }
-        None => step_time(app, look, &turn, area, buf),
+        let long = format!("Measurements: {} of {pages}, arrows turn", app.page() + 1);
+        if long.chars().count() <= usize::from(width) { long } else { format!("{}/{pages}", app.page() + 1) }
     }
+
+    fn draw(&self, app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
+        let measured = &app.run.measured;
+        if measured.is_empty() {
+            let text = if app.options.is_replay { "nothing yet" } else { "nothing yet: M measures" };
+            buf.set_stringn(area.x, area.y, text, usize::from(area.width), Style::new().fg(look.theme.dim));
+            return;
+        }
+        // The chosen page first, then the pages behind it, as many as there is room for.
+        let columns = (area.width / LEAST_WIDTH).clamp(1, 3);
+        let width = area.width / columns;
+        let (mut column, mut y) = (0, area.y);
+        for offset in 0..measured.len() {
+            let m = &measured[(app.page() + offset) % measured.len()];
+            let height = u16::try_from(m.labels.len()).unwrap_or(u16::MAX).saturating_add(1);
+            if y > area.y && y.saturating_add(height) > area.bottom() {
+                (column, y) = (column + 1, area.y);
+            }
+            if column == columns {
+                return;
+            }
+            let place = Rect { x: area.x + column * width, y, width, height: height.min(area.bottom() - y) };
+            let line = if offset == 0 { app.scroll(Pane::Measured) } else { 0 };
+            page(app, look, m, line, offset == 0, place, buf);
+            y = y.saturating_add(height + 1);
+            if y >= area.bottom() {
+                (column, y) = (column + 1, area.y);
+            }
+        }
+    }
+}
+
+/// Columns that a series has at least, where there are several side by side.
+const LEAST_WIDTH: u16 = 46;
+
+/// A series under its name.
+fn page(app: &App, look: &Look, m: &Measurement, line: usize, is_chosen: bool, area: Rect, buf: &mut Buffer) {
+    let theme = &look.theme;
+    let age = match app.run.step.saturating_sub(m.step) {
+        0 => "now".to_owned(),
+        n => format!("{n} steps ago"),
+    };
+    let style = Style::new().fg(if is_chosen { theme.accent } else { theme.text }).add_modifier(Modifier::BOLD);
+    let room = usize::from(area.width.saturating_sub(1));
+    let (x, _) = buf.set_stringn(area.x, area.y, plain(look, &m.name), room, style);
+    let left = usize::from((area.x + room as u16).saturating_sub(x));
+    buf.set_stringn(x, area.y, format!("  {age}"), left, Style::new().fg(theme.dim));
+    let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), width: room as u16, ..area };
+    series(app, look, m, line, below, buf);
 }
 
 /// Where bars begin: at 0, or at the lowest value where that would leave nothing to tell them apart by.
@@ -35,10 +80,10 @@ fn origin(values: &[f32]) -> f32 {
     if low > 0.5 * high || low < 0.0 { low } else { 0.0 }
 }
 
-fn series(app: &App, look: &Look, m: &Measurement, line: u16, area: Rect, buf: &mut Buffer) {
+fn series(app: &App, look: &Look, m: &Measurement, line: usize, area: Rect, buf: &mut Buffer) {
     let theme = &look.theme;
     let rows = usize::from(area.height);
-    let first = usize::from(line).min(m.labels.len().saturating_sub(rows));
+    let first = line.min(m.labels.len().saturating_sub(rows));
     let wide = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
     let text = |i: usize| {
         let spread = m.spreads.get(i).map_or(String::new(), |s| format!(" ±{}", number(*s)));
@@ -50,7 +95,10 @@ fn series(app: &App, look: &Look, m: &Measurement, line: u16, area: Rect, buf: &
     let begin = area.x + 1 + (label_width + text_width + 3) as u16;
     let room = f32::from(area.right().saturating_sub(begin + 1));
     let low = origin(&m.values);
-    let high = m.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let spread = |i: usize| m.spreads.get(i).copied().unwrap_or(0.0);
+    // Bars have room for their spreads.
+    let high = (0..count).map(|i| m.values[i] + spread(i)).fold(f32::NEG_INFINITY, f32::max);
+    let cells = |value: f32| if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) * room } else { 0.0 };
     let full = app.run.layers().to_string();
     for (row, i) in (first..count).take(rows).enumerate() {
         let y = area.y + row as u16;
@@ -62,40 +110,20 @@ fn series(app: &App, look: &Look, m: &Measurement, line: u16, area: Rect, buf: &
         let style = if is_full { style.add_modifier(Modifier::BOLD) } else { style };
         buf.set_stringn(area.x + 1, y, plain(look, &label), usize::from(area.width.saturating_sub(1)), style);
         if begin < area.right() && room > 0.0 {
-            let share = if high > low { (m.values[i] - low) / (high - low) } else { 0.0 };
-            let bar = (share * room).round().max(1.0) as usize;
-            let symbol = if look.is_ascii() { "=" } else { "━" };
-            buf.set_stringn(begin, y, symbol.repeat(bar), room as usize, Style::new().fg(color));
+            let bar = cells(m.values[i]).round().max(1.0) as usize;
+            let [full, beyond, from, to] =
+                if look.is_ascii() { ["=", "-", "[", "]"] } else { ["━", "─", "├", "┤"] };
+            buf.set_stringn(begin, y, full.repeat(bar), room as usize, Style::new().fg(color));
+            if spread(i) > 0.0 {
+                // One standard deviation to each side.
+                let at = |value: f32| (cells(value).round() as u16).min(room as u16 - 1);
+                let (low, high) = (at(m.values[i] - spread(i)), at(m.values[i] + spread(i)));
+                let style = Style::new().fg(theme.dim);
+                (bar as u16..high).for_each(|x| buf.set_string(begin + x, y, beyond, style));
+                buf.set_string(begin + low, y, from, Style::new().fg(theme.text));
+                buf.set_string(begin + high, y, to, Style::new().fg(theme.text));
+            }
         }
-    }
-}
-
-fn step_time(app: &App, look: &Look, turn: &str, area: Rect, buf: &mut Buffer) {
-    let lines = match app.run.step_time() {
-        Some(fit) => vec![
-            format!("a step of n layers takes a + b n (least squares over {} recent steps)", fit.steps),
-            format!("a   {:>8.3} ms   worth {:.1} layers", 1e3 * fit.fixed_seconds, fit.fixed_layers()),
-            format!("b   {:>8.3} ms a layer", 1e3 * fit.layer_seconds),
-            format!("r2  {:>8.3}", fit.r2),
-            String::new(),
-            "speed-up over training the full model for as many steps".to_owned(),
-            format!(
-                "{:>8.3}  by the schedule and layers alone",
-                app.run.schedule.as_ref().map_or(1.0, |s| s.speed_up())
-            ),
-            format!("{:>8.3}  by the schedule and this model", fit.predicted_speed_up),
-            format!("{:>8.3}  measured so far", fit.measured_speed_up),
-        ],
-        None => vec![
-            "Nothing yet: M measures, and the time of a step is known".to_owned(),
-            "once two path lengths were trained.".to_owned(),
-        ],
-    };
-    let height = lines.len() as u16 + 2;
-    let inner = overlay(look, &format!("time of a step  {turn}"), WIDTH, height, area, buf);
-    for (row, text) in lines.iter().take(usize::from(inner.height)).enumerate() {
-        let room = usize::from(inner.width.saturating_sub(1));
-        buf.set_stringn(inner.x + 1, inner.y + row as u16, text, room, Style::new().fg(look.theme.text));
     }
 }
 

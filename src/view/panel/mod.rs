@@ -2,15 +2,20 @@
 //!
 //! A new panel is a new file here, its pane in `app::screen`, and a line in [`of`].
 
+mod alerts;
 mod compare;
 pub(super) mod dialog;
+pub(super) mod editor;
+mod evaluations;
 pub(super) mod footer;
+mod full_loss;
 pub(super) mod header;
 pub(super) mod help;
 mod layers;
 mod log;
 pub(super) mod loss;
-pub(super) mod measured;
+mod machine;
+mod measured;
 pub(super) mod menu;
 pub(super) mod palette;
 pub(super) mod run_details;
@@ -45,8 +50,13 @@ pub(super) fn of(pane: Pane) -> &'static dyn Panel {
         Pane::Layers => &layers::Layers,
         Pane::Transitions => &transitions::Transitions,
         Pane::Compare => &compare::Compare,
+        Pane::Machine => &machine::Machine,
+        Pane::FullLoss => &full_loss::FullLoss,
+        Pane::Evaluations => &evaluations::Evaluations,
+        Pane::Measured => &measured::Measured,
         Pane::Log => &log::Log,
         Pane::Runs => &runs::Runs,
         Pane::RunDetails => &run_details::RunDetails,
+        Pane::Alerts => &alerts::Alerts,
     }
 }

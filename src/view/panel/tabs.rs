@@ -29,6 +29,13 @@ fn state(app: &App, look: &Look) -> Vec<Span<'static>> {
     } else if app.options.read_only {
         spans.push(Span::styled(" READ-ONLY ", bold(theme.focus)));
     }
+    // What calls for a look stands beside the state, wherever one is.
+    let new = app.new_alerts();
+    if app.alarms.is_stalled() {
+        spans.push(Span::styled(plain(look, " ⚠ STALLED "), bold(theme.bad)));
+    } else if new > 0 {
+        spans.push(Span::styled(plain(look, &format!(" ⚠ {new} ")), bold(theme.bad)));
+    }
     spans
 }
 

@@ -3,6 +3,7 @@
 //! A screen is a file with one function from its body to its panes' places. What holds for every screen is here: the parts
 //! around the body, and that a small body, or an expanded pane, shows one pane alone.
 
+mod eval;
 mod layers;
 mod log;
 mod loss;
@@ -58,7 +59,8 @@ pub(super) fn panes(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
         Screen::Train => train::panes(app, body),
         Screen::Layers => layers::panes(body),
         Screen::Loss => loss::panes(app, body),
-        Screen::Log => log::panes(body),
+        Screen::Eval => eval::panes(app, body),
+        Screen::Log => log::panes(app, body),
         Screen::Runs => runs::panes(body),
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn panes(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
         let shown = match app.pane() {
             Pane::Layers => Pane::Layers,
             Pane::Transitions => Pane::Transitions,
+            Pane::Machine => Pane::Machine,
             _ => Pane::Log,
         };
         return vec![(Pane::Loss, chart), (Pane::Strip, strip), (shown, list)];
@@ -24,10 +25,14 @@ pub(super) fn panes(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
     let [chart, strip] = Layout::vertical([Constraint::Min(8), Constraint::Length(strip_height)]).areas(left);
     let widths = [Constraint::Min(0), Constraint::Length(72.min(bottom.width * 3 / 5))];
     let [log, transitions] = Layout::horizontal(widths).areas(bottom);
+    // The machine takes what the layers don't need, and a few rows in any case.
+    let machine = right.height.saturating_sub(layers + 2).clamp(6, 12);
+    let [right, machine] = Layout::vertical([Constraint::Min(0), Constraint::Length(machine)]).areas(right);
     vec![
         (Pane::Loss, chart),
         (Pane::Strip, strip),
         (Pane::Layers, right),
+        (Pane::Machine, machine),
         (Pane::Log, log),
         (Pane::Transitions, transitions),
     ]
