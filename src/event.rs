@@ -15,6 +15,9 @@ use crate::schedule::Schedule;
 /// The version of the event format; raised when an old reader could no longer make sense of it.
 pub const FORMAT: u32 = 1;
 
+/// What [`Event::Progress`] says is being done while the model is evaluated.
+pub const EVALUATING: &str = "evaluating";
+
 /// Something that happened to a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]

@@ -3,14 +3,15 @@
 //! Owns the thread, the clock that stamps events, the recording, and the order in which commands reach the trainer. Each
 //! event is recorded before it is sent; the thread never waits for whoever reads the other end. Never draws.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::RunConfig;
 use crate::config::load::ConfigError;
 use crate::data::{self, Corpus, DataError};
-use crate::event::{Cause, Command, Ending, Event, Forked, Stamped};
+use crate::event::{Cause, Command, EVALUATING, Ending, Event, Forked, Stamped};
 use crate::faults;
 use crate::fork::Origin;
 use crate::recording::{self, Writer};
@@ -171,6 +172,7 @@ fn run(options: &Options, inbox: &Inbox, recorder: &mut Recorder) -> Result<()> 
         }
     }
     let is_rerun = options.job.run().is_none();
+    trainer.on_progress(recorder.teller());
     while !trainer.is_over() {
         let interrupted = || inbox.has(Command::cuts_short);
         if let Some(command) = inbox.next(trainer.state().step, trainer.is_waiting(), is_rerun) {
@@ -296,11 +298,20 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
+/// Time between two words about an evaluation's progress.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// Microseconds of this session and earlier ones.
+fn elapsed_us(began: Instant, earlier_us: u64) -> u64 {
+    earlier_us.saturating_add(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX))
+}
+
 /// Stamps, records and sends events.
 struct Recorder {
     sender: Sender<Stamped>,
     writer: Option<Writer>,
-    seq: u64,
+    /// Shared with whoever tells of progress in between.
+    seq: Rc<Cell<u64>>,
     began: Instant,
     /// Wall time of earlier sessions.
     earlier_us: u64,
@@ -310,7 +321,15 @@ struct Recorder {
 
 impl Recorder {
     fn new(sender: Sender<Stamped>) -> Self {
-        Self { sender, writer: None, seq: 0, began: Instant::now(), earlier_us: 0, step: 0, last_checkpoint: None }
+        Self {
+            sender,
+            writer: None,
+            seq: Rc::default(),
+            began: Instant::now(),
+            earlier_us: 0,
+            step: 0,
+            last_checkpoint: None,
+        }
     }
 
     fn record(&mut self, writer: Writer) {
@@ -319,12 +338,12 @@ impl Recorder {
 
     fn go_on(&mut self, writer: Writer, seq: u64, earlier_us: u64) {
         self.record(writer);
-        (self.seq, self.earlier_us) = (seq, earlier_us);
+        self.seq.set(seq);
+        self.earlier_us = earlier_us;
     }
 
     fn emit(&mut self, event: Event) -> Result<()> {
-        let us = self.earlier_us + u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let stamped = Stamped { seq: self.seq, us, event };
+        let stamped = Stamped { seq: self.seq.get(), us: elapsed_us(self.began, self.earlier_us), event };
         match &stamped.event {
             Event::Stepped { step, .. } => self.step = step + 1,
             Event::Saved { file, .. } | Event::Resumed { file, .. } => self.last_checkpoint = Some(file.clone()),
@@ -337,10 +356,23 @@ impl Recorder {
                     writer.sync()?;
                 }
             }
-            self.seq += 1;
+            self.seq.set(self.seq.get() + 1);
         }
         self.send(stamped);
         Ok(())
+    }
+
+    /// Tells how far an evaluation has come, but not at every batch. Such events are never recorded.
+    fn teller(&self) -> impl FnMut(u64, u64) + 'static {
+        let (sender, seq, began, earlier_us) = (self.sender.clone(), Rc::clone(&self.seq), self.began, self.earlier_us);
+        let mut told = Instant::now();
+        move |done, total| {
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                let event = Event::Progress { what: EVALUATING.to_owned(), done, total };
+                let _ = sender.send(Stamped { seq: seq.get(), us: elapsed_us(began, earlier_us), event });
+            }
+        }
     }
 
     fn send(&self, stamped: Stamped) {
@@ -363,7 +395,7 @@ impl Recorder {
         let failed = event();
         if let Err(error) = self.emit(failed.clone()) {
             tracing::error!("{error:#}");
-            self.send(Stamped { seq: self.seq, us: self.earlier_us, event: failed });
+            self.send(Stamped { seq: self.seq.get(), us: self.earlier_us, event: failed });
         }
     }
 }

@@ -34,7 +34,7 @@ pub mod themes;
 pub mod ui;
 mod update;
 
-use crate::event::{Command, Stamped};
+use crate::event::{Command, EVALUATING, Stamped};
 use actions::Mode;
 use alerts::Alarms;
 use compare::Reference;
@@ -320,6 +320,8 @@ impl App {
         } else if asked(|c| matches!(c, Command::Stop)) {
             State::Stopping
         } else if asked(|c| matches!(c, Command::Evaluate | Command::EvaluateCurve | Command::Measure { .. })) {
+            State::Evaluating
+        } else if self.run.progress.as_ref().is_some_and(|(what, ..)| what == EVALUATING) {
             State::Evaluating
         } else if self.run.progress.is_some() || self.run.schedule.is_none() {
             State::Preparing

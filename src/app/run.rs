@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use super::alerts::{Alert, Kind, MOST, SpikeWatch};
 use super::history::{History, Spent};
 use super::path_levels::PathLevels;
-use crate::event::{Cause, Command, Ending, Event, Forked, Measurement, Score, Stamped, Started, Transition, Why};
+use crate::event::{
+    Cause, Command, EVALUATING, Ending, Event, Forked, Measurement, Score, Stamped, Started, Transition, Why,
+};
 use crate::layer_path::LayerPath;
 use crate::schedule::Schedule;
 use crate::step_time::StepTimes;
@@ -239,6 +241,9 @@ impl Run {
         let since =
             if is_aside { 0 } else { stamped.us.saturating_sub(std::mem::replace(&mut self.counted_us, stamped.us)) };
         self.step_times.take(stamped);
+        if !matches!(stamped.event, Event::Progress { .. }) {
+            self.progress.take_if(|(what, ..)| what == EVALUATING);
+        }
         match &stamped.event {
             Event::Progress { what, done, total } => self.progress = Some((what.clone(), *done, *total)),
             Event::Started(started) => self.start(started),

@@ -408,8 +408,10 @@ impl App {
     }
 
     /// Whether an evaluation is under way that Esc gives up.
-    fn can_cancel(&self) -> bool {
-        self.state() == State::Evaluating && !self.options.read_only && !self.pending.contains(&Command::Cancel)
+    pub fn can_cancel(&self) -> bool {
+        let is_asked = |c: &Command| matches!(c, Command::Evaluate | Command::EvaluateCurve | Command::Measure { .. });
+        let is_under_way = self.state() == State::Evaluating && self.pending.iter().any(is_asked);
+        is_under_way && !self.options.read_only && !self.pending.contains(&Command::Cancel)
     }
 
     fn quit(&mut self) -> Vec<Request> {

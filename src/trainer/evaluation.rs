@@ -37,6 +37,9 @@ impl Trainer {
                 if interrupted() {
                     return Ok(None);
                 }
+                if let Some(tell) = &mut self.progress {
+                    tell((scores.len() * batches + index) as u64, (lengths.len() * batches) as u64);
+                }
                 let subnetwork = self.evaluation_subnetwork(path_length, index as u64);
                 losses.push(self.engine.loss(batch, &subnetwork)?);
             }

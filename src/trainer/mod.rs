@@ -126,6 +126,8 @@ pub struct Trainer {
     /// Where a polynomial is learned.
     coefficients: Option<Coefficients>,
     last_checkpoint: Option<String>,
+    /// Told of each batch of an evaluation: how many are done, of how many.
+    progress: Option<Box<dyn FnMut(u64, u64)>>,
     is_over: bool,
 }
 
@@ -155,6 +157,7 @@ impl Trainer {
             evaluation,
             coefficients,
             last_checkpoint: None,
+            progress: None,
             is_over: false,
         })
     }
@@ -268,6 +271,11 @@ impl Trainer {
     pub(crate) fn context(&self) -> Context<'_> {
         let (settings, shape) = (&self.config.method, self.config.model.shape());
         Context { settings, shape, schedule: &self.state.schedule, step: self.state.step }
+    }
+
+    /// Tells somebody of each batch of an evaluation: how many are done, of how many. Nothing of the run depends on it.
+    pub fn on_progress(&mut self, tell: impl FnMut(u64, u64) + 'static) {
+        self.progress = Some(Box::new(tell));
     }
 
     /// What losses are measured in.

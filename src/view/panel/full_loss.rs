@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use super::{Look, Panel};
 use crate::app::App;
+use crate::event::EVALUATING;
 use crate::view::canvas::{Canvas, Layer};
 use crate::view::plain;
 
@@ -18,6 +19,11 @@ const LABELS: u16 = 8;
 
 impl Panel for FullLoss {
     fn title(&self, app: &App, width: u16) -> String {
+        if let Some((what, done, total)) = app.run.progress.as_ref().filter(|(what, ..)| what == EVALUATING) {
+            let esc = if app.can_cancel() { ", Esc gives up" } else { "" };
+            let text = format!("{what} batch {done} of {total}{esc}");
+            return text.chars().take(usize::from(width)).collect();
+        }
         let Some(last) = app.run.full.last() else {
             return "Full model's loss".to_owned();
         };
@@ -35,6 +41,17 @@ impl Panel for FullLoss {
         let (run, theme) = (&app.run, &look.theme);
         if area.width < LABELS + 4 || area.height < 3 {
             return;
+        }
+        if let Some((_, done, total)) = run.progress.as_ref().filter(|(what, ..)| what == EVALUATING) {
+            let filled = (f64::from(area.width) * *done as f64 / (*total).max(1) as f64) as usize;
+            let symbol = if look.is_ascii() { "=" } else { "━" };
+            buf.set_stringn(
+                area.x,
+                area.bottom() - 1,
+                symbol.repeat(filled),
+                usize::from(area.width),
+                Style::new().fg(theme.accent),
+            );
         }
         if run.full.is_empty() {
             let text = if run.is_whole() { "not evaluated yet" } else { "there is no full model yet" };
