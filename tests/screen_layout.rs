@@ -386,7 +386,8 @@ fn the_wheel_zooms_the_chart_where_the_mouse_is() {
     for _ in 0..9 {
         mouse(&mut app, (118, 10), Gesture::WheelDown, 0);
     }
-    assert_eq!(app.chart_ends(), all);
+    // Out again to all of it, and on to what is planned.
+    assert_eq!(app.chart_ends(), (0.0, 200.0));
 }
 
 #[test]

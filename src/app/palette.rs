@@ -220,7 +220,7 @@ impl Palette {
 }
 
 impl App {
-    /// Every command that can be given now, with the keys that do the same.
+    /// Every command that can be given now, with the keys that do the same where they are meant.
     pub fn commands(&self) -> impl Iterator<Item = Row> {
         self.keymap.all(self.mode())
     }
@@ -240,7 +240,7 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Msg, Options, Overlay, Request, Seek, themes};
+    use super::super::{Msg, Options, Overlay, Request, Screen, Seek, themes};
     use super::*;
     use crate::event::{Command, Event, Stamped, What};
     use crate::layer_path::LayerPath;
@@ -402,6 +402,14 @@ mod tests {
         }
         press(&mut app, Key::Backspace);
         assert_eq!(app.ui.overlay, Overlay::None);
+    }
+
+    #[test]
+    fn a_command_that_is_meant_elsewhere_first_shows_where() {
+        let mut app = app(false);
+        assert!(done(&mut app, ":boundary-on").is_empty());
+        assert_eq!((app.ui.screen, app.ui.chart.crosshair), (Screen::Loss, None), "shown, not yet done");
+        assert!(app.ui.notice.as_ref().unwrap().contains("boundary-on is done here, by )"), "{:?}", app.ui.notice);
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Scope {
     }
 }
 
-/// Where on the screen an action's keys do it. The palette does it from everywhere.
+/// Where on the screen an action is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
     /// Whatever has the focus.
@@ -193,6 +193,15 @@ pub enum On {
 }
 
 impl On {
+    /// A screen on which it is meant.
+    pub fn screen(self) -> Option<Screen> {
+        match self {
+            Self::Everywhere => None,
+            Self::Screens(screens) => screens.first().copied(),
+            Self::Panes(panes) => Screen::ALL.into_iter().find(|s| s.panes().iter().any(|p| panes.contains(p))),
+        }
+    }
+
     /// How closely this place is meant: 0 is not at all, the highest goes first.
     pub fn rank(self, screen: Screen, pane: Pane) -> u8 {
         match self {

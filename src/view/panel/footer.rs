@@ -8,7 +8,7 @@ use ratatui::text::Span;
 use super::Look;
 use crate::app::actions::{Action, Binding, On, Scope};
 use crate::app::keymap::Row;
-use crate::app::{App, Tie};
+use crate::app::{App, Pane, Screen, Tie};
 use crate::view::plain;
 
 pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
@@ -28,7 +28,7 @@ pub(in crate::view) fn keys(
     area: Rect,
     buf: &mut Buffer,
 ) {
-    put(&placed(rows, is_paused, look, area), look, area, buf);
+    put(&placed(rows, is_paused, false, look, area), look, area, buf);
 }
 
 /// What a click on a column does.
@@ -44,7 +44,8 @@ fn items(app: &App, look: &Look, area: Rect) -> Vec<Item> {
         let is_off = row.binding.scope == Scope::Run && (app.options.read_only || is_over);
         !is_off && (row.binding.action != Action::Step || is_paused)
     });
-    placed(rows, is_paused && !app.options.is_replay, look, area)
+    let is_chart = app.pane() == Pane::Loss && (app.ui.screen == Screen::Loss || app.ui.expanded);
+    placed(rows, is_paused && !app.options.is_replay, is_chart, look, area)
 }
 
 /// A key and its word, at its place.
@@ -64,7 +65,7 @@ impl Item {
 }
 
 /// Those that have a label: what is meant just here first, the ways to more and out last; those always have a place.
-fn placed(rows: impl Iterator<Item = Row>, is_paused: bool, look: &Look, area: Rect) -> Vec<Item> {
+fn placed(rows: impl Iterator<Item = Row>, is_paused: bool, is_chart: bool, look: &Look, area: Rect) -> Vec<Item> {
     let (mut here, mut others, mut last) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows.filter(|row| !row.binding.label.is_empty()) {
         let Some(key) = row.keys.first() else { continue };
@@ -72,6 +73,8 @@ fn placed(rows: impl Iterator<Item = Row>, is_paused: bool, look: &Look, area: R
         let group = match row.binding.action {
             Action::Help | Action::Palette | Action::Quit => &mut last,
             _ if row.binding.on != On::Everywhere => &mut here,
+            // They work everywhere, and matter where the chart is large.
+            Action::Chart(_) if is_chart => &mut here,
             _ => &mut others,
         };
         group.push(Item { x: 0, key: plain(look, &key.name()), label, binding: Some(row.binding) });
