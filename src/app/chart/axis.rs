@@ -99,3 +99,23 @@ impl XAxis {
         bucket.step + into.min(u64::from(bucket.steps) - 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_within_old_buckets_lie_on_a_straight_line() {
+        let mut run = Run::default();
+        for step in 0..200_000 {
+            run.history.take(step, 1.0, Spent { flops: step as f64 * 5.0, us: step * 3 });
+        }
+        run.step = 200_000;
+        assert!(run.history.at(1001).is_some_and(|b| b.steps > 8 && b.step < 1001));
+        for step in [0, 1, 1001, 1007, 100_003, 199_000] {
+            assert!((XAxis::Flops.at(&run, step) - step as f64 * 5.0).abs() < 1e-6, "{step}");
+            assert!((XAxis::Time.at(&run, step) - step as f64 * 3e-6).abs() < 1e-9, "{step}");
+            assert_eq!(XAxis::Flops.step_at(&run, step as f64 * 5.0), step);
+        }
+    }
+}

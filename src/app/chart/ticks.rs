@@ -158,6 +158,8 @@ mod tests {
         assert_eq!(labels(&linear(0.0, 2.4e12, 4, 0.0)), ["0", "1T", "2T"]);
         // Nothing lies between two steps.
         assert_eq!(labels(&linear(3.0, 5.0, 9, 1.0)), ["3", "4", "5"]);
+        // Both ends count: ten steps of one would be eleven ticks.
+        assert_eq!(labels(&linear(0.0, 10.0, 10, 0.0)), ["0", "2", "4", "6", "8", "10"]);
         assert_eq!(linear(1.0, 1.0, 5, 0.0), []);
         assert_eq!(linear(f64::NAN, 1.0, 5, 0.0), []);
     }
