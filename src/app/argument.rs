@@ -1,6 +1,7 @@
 //! What commands take: how it is written, what could be meant, and what was meant.
 
 use super::App;
+use super::runs::list::{Kind as RowKind, Row};
 use crate::event::What;
 use crate::measurement::WHATS;
 use crate::note::Note;
@@ -24,6 +25,8 @@ pub enum Kind {
     Measurement,
     /// The name of a theme.
     Theme,
+    /// The name of a run or a recording.
+    Run,
     /// A few words.
     Text,
 }
@@ -34,7 +37,7 @@ pub enum Given {
     /// Nothing: a key was pressed, or the argument left out.
     #[default]
     Nothing,
-    /// A whole number: steps, a step, a 0-based stage, a theme's place.
+    /// A whole number: steps, a step, a 0-based stage, a theme's or a run's place in its list.
     Whole(u64),
     /// A path length, and perhaps a 0-based stage.
     PathLength(usize, Option<usize>),
@@ -66,7 +69,7 @@ impl Kind {
             Self::Step => "STEP",
             Self::Factor => "FACTOR",
             Self::Measurement => "WHAT",
-            Self::Theme => "NAME",
+            Self::Theme | Self::Run => "NAME",
             Self::Text => "TEXT",
         }
     }
@@ -76,6 +79,7 @@ impl Kind {
         let choice = |text: &str, about: String| Choice { text: text.to_owned(), about };
         match self {
             Self::Measurement => WHATS.iter().map(|(_, _, name, about)| choice(name, (*about).to_owned())).collect(),
+            Self::Run => runs(app).map(|(_, row)| choice(&row.name, row.standing.text().1.to_owned())).collect(),
             Self::Theme => app.ui.themes.choices.iter().map(|c| choice(&c.name, c.about.clone())).collect(),
             Self::Stage => {
                 let stages = app.run.schedule.iter().flat_map(|s| &s.stages).enumerate().skip(app.run.stage.index);
@@ -124,10 +128,19 @@ impl Kind {
                     Err(format!("`{text}` can't be measured; known: {}", known.join(", ")))
                 }
             },
+            Self::Run => match runs(app).find(|(_, row)| row.name == text) {
+                Some((place, _)) => Ok(Given::Whole(place as u64)),
+                None => Err(format!("there is no run or recording `{text}`; screen Runs shows what there is")),
+            },
             Self::Theme => app.ui.themes.find(text).map(|at| Given::Whole(at as u64)),
             Self::Text => Note::new(text).map(Given::Note),
         }
     }
+}
+
+/// What can be shown beside a run, each with its place in the list.
+fn runs(app: &App) -> impl Iterator<Item = (usize, &Row)> {
+    app.ui.runs.rows.iter().flatten().enumerate().filter(|(_, row)| row.kind != RowKind::Config)
 }
 
 fn whole(text: &str) -> Result<u64, String> {

@@ -3,6 +3,7 @@
 use super::actions::{Binding, Mode};
 use super::argument::Given;
 use super::keys::Key;
+use super::runs::Act;
 use super::{App, Overlay, Pane, Request, Screen, Seek};
 
 /// A second click on a pane within this time, microseconds, expands it.
@@ -34,6 +35,8 @@ pub enum Target {
     Tab(Screen),
     /// A pane, and how far along the inner width (a chart's: of its curves) and height, as shares.
     Pane(Pane, [f64; 2]),
+    /// A row of the Runs screen, by its place in the list.
+    Run(usize),
     /// The stage ribbon: the step there.
     Ribbon(u64),
     /// The scrub bar: the share of the recording there.
@@ -51,6 +54,7 @@ pub enum Target {
 impl App {
     /// Takes in what the mouse did; `us` is the screen's own time.
     pub(super) fn mouse(&mut self, target: Target, gesture: Gesture, us: u64) -> Vec<Request> {
+        let is_wheel = matches!(gesture, Gesture::WheelUp | Gesture::WheelDown);
         match (target, gesture) {
             (Target::Suggestion(at), Gesture::Click) => {
                 if let Overlay::Palette(mut palette) = std::mem::take(&mut self.ui.overlay) {
@@ -78,7 +82,22 @@ impl App {
             }
             (Target::Scrub(_), Gesture::WheelUp) => return vec![Request::Replay(Seek::Percent(1))],
             (Target::Scrub(_), Gesture::WheelDown) => return vec![Request::Replay(Seek::Percent(-1))],
-            (Target::Pane(pane, at), gesture) => return self.in_pane(pane, at, gesture, us),
+            // A second click opens, as Enter does.
+            (Target::Run(row), Gesture::Click) => {
+                let is_second = self.in_pane(Pane::Runs, [0.0; 2], gesture, us);
+                let chosen = self.choose_row(row);
+                return if is_second && chosen.is_empty() { self.act_on_runs(Act::Open) } else { chosen };
+            }
+            (Target::Run(_), _) if !is_wheel => {}
+            (Target::Run(_) | Target::Pane(Pane::Runs | Pane::RunDetails, _), _) if is_wheel => {
+                self.give_focus(if let Target::Pane(pane, _) = target { pane } else { Pane::Runs });
+                return self.scroll_in_runs(if gesture == Gesture::WheelUp { -1 } else { 1 });
+            }
+            (Target::Pane(pane, at), gesture) => {
+                if self.in_pane(pane, at, gesture, us) {
+                    self.ui.expanded = !self.ui.expanded;
+                }
+            }
             _ => {}
         }
         Vec::new()
@@ -98,39 +117,40 @@ impl App {
         Vec::new()
     }
 
-    /// Gives a pane the focus; then the wheel scrolls it, or zooms the chart where the mouse is, a second click expands it,
-    /// and a click on a chart that had the focus shows that step's figures.
-    fn in_pane(&mut self, pane: Pane, at: [f64; 2], gesture: Gesture, us: u64) -> Vec<Request> {
+    /// Gives a pane of the screen the focus. Returns whether it had it.
+    fn give_focus(&mut self, pane: Pane) -> bool {
         let had_focus = self.pane() == pane;
-        let is_chart = pane == Pane::Loss;
         if let Some(place) = self.ui.screen.panes().iter().position(|p| *p == pane).filter(|_| !had_focus) {
             self.ui.focus[self.ui.screen.index()] = place;
             self.ui.scroll = 0;
         }
+        had_focus
+    }
+
+    /// Gives a pane the focus; then the wheel scrolls it, or zooms the chart where the mouse is, and a click on a chart that
+    /// had the focus shows that step's figures. Returns whether it was a second click soon after the first.
+    fn in_pane(&mut self, pane: Pane, at: [f64; 2], gesture: Gesture, us: u64) -> bool {
+        let had_focus = self.give_focus(pane);
+        let is_chart = pane == Pane::Loss;
         match gesture {
             Gesture::WheelUp if is_chart => self.wheel_on_chart(at[0], WHEEL_ZOOM),
             Gesture::WheelDown if is_chart => self.wheel_on_chart(at[0], 1.0 / WHEEL_ZOOM),
-            Gesture::WheelUp if self.ui.screen == Screen::Runs => return self.scroll_in_runs(-(WHEEL as isize)),
-            Gesture::WheelDown if self.ui.screen == Screen::Runs => return self.scroll_in_runs(WHEEL as isize),
             Gesture::WheelUp => self.ui.scroll = (self.ui.scroll + WHEEL).min(self.scroll_limit()),
             Gesture::WheelDown => self.ui.scroll = self.ui.scroll.saturating_sub(WHEEL),
             Gesture::Click => {
-                // The first click is for the focus, further ones point.
-                if pane == Pane::Loss && had_focus {
-                    self.point_at_chart(at[0]);
-                }
                 let before = self.ui.clicked.replace((pane, us));
                 if before.is_some_and(|(p, then)| p == pane && us.saturating_sub(then) <= TWICE_US) {
-                    self.ui.expanded = !self.ui.expanded;
                     self.ui.clicked = None;
-                } else if is_chart && had_focus {
+                    return true;
+                }
+                if is_chart && had_focus {
                     self.point_at_chart(at[0]);
                 }
             }
             Gesture::Drag if is_chart && had_focus => self.point_at_chart(at[0]),
             Gesture::Drag => {}
         }
-        Vec::new()
+        false
     }
 
     /// Zooms where the mouse is. At the end of a chart that follows the run it goes on to follow it.

@@ -240,6 +240,8 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use super::super::runs::list::{Kind as RowKind, Row as RunRow};
+    use super::super::runs::{News, Wish};
     use super::super::{Msg, Options, Overlay, Request, Screen, Seek, themes};
     use super::*;
     use crate::event::{Command, Event, Stamped, What};
@@ -372,6 +374,16 @@ mod tests {
         assert!(done(&mut app, ":theme pink").is_empty());
         assert!(palette(&app).error.as_ref().unwrap().contains("known: default, mono"));
         press(&mut app, Key::Esc);
+        // So are runs, which are looked for as soon as the palette opens.
+        app.ui.runs.is_on = true;
+        assert_eq!(press(&mut app, Key::Char(':')), [Request::Runs(Wish::List)]);
+        let rows = vec![RunRow::new(RowKind::Config, "quickstart"), RunRow::new(RowKind::Run, "base-2")];
+        app.update(Msg::Runs(News::Listed { place: "runs".to_owned(), rows }));
+        typed(&mut app, "compare ");
+        assert_eq!(texts(&app), ["base-2"], "a config has nothing to show");
+        let compare = Request::Runs(Wish::Compare(RowKind::Run, "base-2".to_owned()));
+        typed(&mut app, "base");
+        assert_eq!(press(&mut app, Key::Enter), [compare]);
         // The list shows which key does the same.
         typed(&mut app, ":save");
         assert_eq!(palette(&app).suggestions(&app)[0].key, "c");

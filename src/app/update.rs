@@ -176,10 +176,23 @@ impl App {
             Outcome::Closes => {}
             Outcome::Does(binding, given) => {
                 self.remember_line(line.text());
+                if let (0, Some(screen)) = (self.place().rank(binding), binding.on.screen()) {
+                    return self.show_where(binding, screen);
+                }
                 return self.perform(binding, given, us);
             }
         }
         Vec::new()
+    }
+
+    /// A command that is meant on another screen: what it would be done to is to be seen first.
+    fn show_where(&mut self, binding: &Binding, screen: Screen) -> Vec<Request> {
+        let requests = self.show(screen);
+        let row = self.keymap.all(self.mode()).find(|row| row.binding == binding);
+        let key = row.and_then(|row| row.keys.first().copied());
+        let by = key.map_or_else(|| format!(":{}", binding.name), |key| key.name());
+        self.ui.notice = Some(format!("{} is done here, by {by}", binding.name));
+        requests
     }
 
     /// Pasted text is typed where something is being typed; elsewhere it would press keys at random.
@@ -377,7 +390,16 @@ impl App {
             Action::StripNewer => self.ui.strip.pan(&self.run, self.is_strip_whole(), -PAN),
             Action::StripReset => self.ui.strip = StripView::default(),
             Action::Help => self.ui.overlay = Overlay::Help(Help::default()),
-            Action::Palette => self.ui.overlay = Overlay::Palette(Palette::default()),
+            Action::Palette => {
+                self.ui.overlay = Overlay::Palette(Palette::default());
+                // For the commands that take a run's name.
+                return if self.ui.runs.rows.is_none() { asked(self.ui.runs.enter()) } else { Vec::new() };
+            }
+            Action::Compare => {
+                if let Given::Whole(row) = given {
+                    return self.compare_row(row as usize);
+                }
+            }
             Action::Mouse => {
                 self.ui.is_mouse_off = !self.ui.is_mouse_off;
                 let text = if self.ui.is_mouse_off {

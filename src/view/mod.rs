@@ -112,8 +112,13 @@ pub fn hit(app: &App, look: &Look, area: Rect, x: u16, y: u16) -> Target {
     };
     pane.map_or(Target::Nothing, |(pane, place)| {
         let mut across = share(x, place.x, place.width).min(1.0);
+        let inner = frame_of(look, String::new(), false).inner(place);
+        if pane == Pane::Runs
+            && let Some(row) = panel::runs::row_at(app, inner, y).filter(|_| inner.contains((x, y).into()))
+        {
+            return Target::Run(row);
+        }
         if pane == Pane::Loss {
-            let inner = frame_of(look, String::new(), false).inner(place);
             across = panel::loss::share_at(app, inner, x).unwrap_or(across);
         }
         Target::Pane(pane, [across, share(y, place.y, place.height).min(1.0)])

@@ -58,6 +58,8 @@ pub enum Action {
     Note,
     /// A screen.
     Show(Screen),
+    /// Another run beside this one, or no longer.
+    Compare,
     /// Something on the Runs screen.
     Runs(Act),
     /// The pane after this.

@@ -61,6 +61,7 @@ pub static ACTIONS: &[Binding] = &[
     row("replay-run", &[c('v')], A::Runs(Act::Replay), Scope::Anywhere, "replay", "Show the chosen run's recording; watch it if it is live.").on(RUNS),
     row("fork-run", &[c('F')], A::Runs(Act::Fork), Scope::Anywhere, "fork", "A new run from one of its checkpoints on, trained another way.").on(RUNS),
     row("compare-run", &[c('c')], A::Runs(Act::Compare), Scope::Anywhere, "compare", "Show the chosen run beside the one that is open, or no longer.").on(RUNS),
+    row("compare", &[], A::Compare, Scope::Anywhere, "", "Show a run or a recording beside this one, or no longer.").needs(Kind::Run),
     row("filter-runs", &[c('/')], A::Runs(Act::Filter), Scope::Anywhere, "filter", "Show only what contains the words that are typed.").on(RUNS),
     row("first-run", &[Key::Home, c('g')], A::Runs(Act::First), Scope::Anywhere, "", "To the first row.").on(RUNS),
     row("last-run", &[Key::End, c('G')], A::Runs(Act::Last), Scope::Anywhere, "", "To the last row.").on(RUNS),

@@ -62,21 +62,7 @@ impl App {
             Act::Resume => runs.resume().map(|()| Vec::new()),
             Act::Fork => runs.fork().map(|()| Vec::new()),
             Act::Replay => runs.replay().map(|wish| vec![wish]),
-            Act::Compare => match runs.compare() {
-                // Once more: no longer.
-                Ok(Wish::Compare(_, name)) if self.references.iter().any(|r| r.name == name) => {
-                    self.references.retain(|r| r.name != name);
-                    self.ui.notice = Some(format!("{name} is no longer shown beside it"));
-                    return Vec::new();
-                }
-                Ok(wish) => {
-                    if let Wish::Compare(_, name) = &wish {
-                        self.ui.notice = Some(format!("{name} is shown beside it, on the Loss screen (3)"));
-                    }
-                    Ok(vec![wish])
-                }
-                Err(why) => Err(why),
-            },
+            Act::Compare => return self.compare_chosen(),
             Act::Filter => {
                 runs.is_typing = true;
                 Ok(Vec::new())
@@ -88,6 +74,47 @@ impl App {
             self.ui.notice = Some(why);
             Vec::new()
         })
+    }
+
+    /// Shows the chosen run beside the one that is open; once more: no longer.
+    fn compare_chosen(&mut self) -> Vec<Request> {
+        let (notice, wishes) = match self.ui.runs.compare() {
+            Ok(Wish::Compare(_, name)) if self.references.iter().any(|r| r.name == name) => {
+                self.references.retain(|r| r.name != name);
+                (format!("{name} is no longer shown beside it"), Vec::new())
+            }
+            Ok(Wish::Compare(kind, name)) => {
+                let notice = format!("{name} is shown beside it, on the Loss screen (3)");
+                (notice, vec![Wish::Compare(kind, name)])
+            }
+            Ok(wish) => return asked(vec![wish]),
+            Err(why) => (why, Vec::new()),
+        };
+        self.ui.notice = Some(notice);
+        asked(wishes)
+    }
+
+    /// The same with a row of the list, by its place.
+    pub(in crate::app) fn compare_row(&mut self, at: usize) -> Vec<Request> {
+        let Some(row) = self.ui.runs.rows.as_deref().and_then(|rows| rows.get(at)) else {
+            return Vec::new();
+        };
+        let before = self.ui.runs.chosen.replace((row.kind, row.name.clone()));
+        let requests = self.compare_chosen();
+        self.ui.runs.chosen = before;
+        requests
+    }
+
+    /// Chooses a row of the list, by its place.
+    pub(in crate::app) fn choose_row(&mut self, at: usize) -> Vec<Request> {
+        let runs = &self.ui.runs;
+        let id = |place: &list::Place| runs.row(*place).map(|row| (row.kind, row.name.clone()));
+        let shown = runs.shown();
+        let now = shown.iter().position(|place| id(place) == runs.chosen).unwrap_or(0);
+        let Some(to) = shown.iter().position(|place| place.row == at) else {
+            return Vec::new();
+        };
+        asked(self.ui.runs.go(to as isize - now as isize))
     }
 
     /// Moves by lines on the Runs screen, down if positive.

@@ -19,7 +19,7 @@ mod measured;
 pub(super) mod menu;
 pub(super) mod palette;
 pub(super) mod run_details;
-mod runs;
+pub(super) mod runs;
 pub(super) mod scrub;
 pub(super) mod stages;
 mod strip;

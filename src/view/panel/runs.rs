@@ -47,15 +47,10 @@ impl Panel for Runs {
             }
             return;
         }
-        let lines = lines(runs);
+        let (lines, first) = window(runs, usize::from(area.height));
         if lines.is_empty() && area.height > 0 {
             buf.set_stringn(area.x + 1, area.y, "nothing of that", usize::from(area.width.saturating_sub(1)), dim);
         }
-        let is_chosen = |line: &Line| matches!(line, Line::Row(place) if chosen(runs, *place));
-        let at = lines.iter().position(is_chosen).unwrap_or(0);
-        // The chosen row in the middle, as far as the ends allow.
-        let rows = usize::from(area.height);
-        let first = at.saturating_sub(rows / 2).min(lines.len().saturating_sub(rows));
         let columns = Columns::of(area.width);
         for (y, line) in (area.y..area.bottom()).zip(&lines[first..]) {
             let place = Rect { y, height: 1, ..area };
@@ -75,6 +70,28 @@ impl Panel for Runs {
                 }
             }
         }
+    }
+}
+
+/// Every line, and which of them is the first that is shown: the chosen row in the middle, as far as the ends allow.
+fn window(runs: &State, rows: usize) -> (Vec<Line>, usize) {
+    let lines = lines(runs);
+    let is_chosen = |line: &Line| matches!(line, Line::Row(place) if chosen(runs, *place));
+    let at = lines.iter().position(is_chosen).unwrap_or(0);
+    let first = at.saturating_sub(rows / 2).min(lines.len().saturating_sub(rows));
+    (lines, first)
+}
+
+/// The row under the mouse, as its place in the list.
+pub(in crate::view) fn row_at(app: &App, area: Rect, y: u16) -> Option<usize> {
+    let runs = &app.ui.runs;
+    let filter = u16::from(runs.is_typing || !runs.filter.is_empty());
+    let (top, height) = (area.y + filter, area.height.saturating_sub(filter));
+    let (lines, first) = window(runs, usize::from(height));
+    let row = y.checked_sub(top).filter(|row| *row < height)?;
+    match lines.get(first + usize::from(row))? {
+        Line::Row(place) => Some(place.row),
+        Line::Heading(_) => None,
     }
 }
 
