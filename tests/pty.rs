@@ -449,7 +449,7 @@ fn the_mouse_works_until_it_is_switched_off() {
     screen.see("↑ 3 ");
     screen.press("\x1b");
     screen.wait("no help", |s| !s.contains("type to search"));
-    screen.press(":mouse\r");
+    screen.press("m");
     screen.see("the mouse is the terminal's");
     screen.press(":mouse\r");
     screen.see("the mouse works here");

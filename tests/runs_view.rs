@@ -4,15 +4,17 @@
 use std::fmt::Write;
 
 use raptr_tui::app::keys::Key;
+use raptr_tui::app::mouse::Gesture;
 use raptr_tui::app::runs::list::{Kind, Row, Standing};
-use raptr_tui::app::runs::{Behind, Checkpoint, Details, News};
-use raptr_tui::app::{App, Msg, Options, Screen, State, Tie};
+use raptr_tui::app::runs::{Behind, Checkpoint, Details, News, Wish};
+use raptr_tui::app::{App, Msg, Options, Request, Screen, State, Tie};
 use raptr_tui::event::Ending;
 use raptr_tui::view::glyphs::Glyphs;
 use raptr_tui::view::theme::{Depth, find};
-use raptr_tui::view::{Look, draw};
+use raptr_tui::view::{Look, draw, hit};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::layout::Rect;
 
 fn look(theme: &str) -> Look {
     Look { theme: find(theme, Depth::True).unwrap(), glyphs: Glyphs::Braille }
@@ -156,4 +158,36 @@ fn every_size_and_state_is_drawn() {
             picture(app, &look("default"), width, height);
         }
     }
+}
+
+#[test]
+fn the_mouse_chooses_rows_and_opens_them() {
+    let mut app = app();
+    app.tie = Tie::Watches;
+    let place_of = |app: &App, text: &str| {
+        let shown = picture(app, &look("default"), 120, 36);
+        let (y, line) = shown.lines().enumerate().find(|(_, line)| line.contains(text)).unwrap();
+        (line[..line.find(text).unwrap()].chars().count() as u16, y as u16)
+    };
+    let click = |app: &mut App, (x, y): (u16, u16), us: u64| {
+        let target = hit(app, &look("default"), Rect::new(0, 0, 120, 36), x, y);
+        app.update(Msg::Mouse { target, gesture: Gesture::Click, us })
+    };
+    for name in ["quickstart-1-fork-1", "bert-small-2", "quickstart.jsonl", "Gradual stacking"] {
+        let at = place_of(&app, name);
+        click(&mut app, at, 0);
+        let (_, chosen) = app.ui.runs.chosen.clone().unwrap();
+        assert!(chosen.contains(name) || chosen == "stacking", "{name}: {chosen}");
+    }
+    // A heading is no row.
+    let before = app.ui.runs.chosen.clone();
+    let heading = place_of(&app, "configs");
+    click(&mut app, heading, 0);
+    assert_eq!(app.ui.runs.chosen, before);
+    // A second click soon does what Enter does: of a recording, show it.
+    let at = place_of(&app, "quickstart.jsonl");
+    click(&mut app, at, 5_000_000);
+    let opened = click(&mut app, at, 5_200_000);
+    let replay = Wish::Replay(Kind::Recording, "recordings/quickstart.jsonl".to_owned());
+    assert!(opened.contains(&Request::Runs(replay)), "{opened:?}");
 }

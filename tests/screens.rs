@@ -316,7 +316,7 @@ fn measurements_are_pages_of_the_eval_screen() {
     }
     // Nothing yet.
     let mut empty = App::new(Options::default());
-    press(&mut empty, &[Key::Char('m')]);
+    press(&mut empty, &[Key::Char('4')]);
     let shown = text(&render(&empty, &look("default"), 100, 24));
     assert!(shown.contains("M measures") && shown.contains("E evaluates now"), "{shown}");
 }

@@ -183,16 +183,16 @@ mod tests {
 
     #[test]
     fn the_user_changes_keys() {
-        let map = changed(&[("pause", &["J", "f5"]), ("measured", &[])]).unwrap();
+        let map = changed(&[("pause", &["J", "f5"]), ("export", &[])]).unwrap();
         let place = |mode| Place { mode, screen: Screen::Train, pane: Pane::Loss };
         let action = |key, mode| map.find(key, place(mode)).map(|b| b.action);
         assert_eq!(action(Key::Char('J'), Mode::Run), Some(Action::Toggle));
         assert_eq!(action(Key::F(5), Mode::Experiment), Some(Action::Toggle), "the same name in each mode");
         assert_eq!(action(Key::Char(' '), Mode::Run), None);
         assert_eq!(action(Key::Char(' '), Mode::Replay), Some(Action::Toggle), "play is an action of its own");
-        assert_eq!(action(Key::Char('m'), Mode::Run), None);
+        assert_eq!(action(Key::Char('w'), Mode::Run), None);
         assert_eq!(map.name_of(Action::Toggle, Mode::Run).as_deref(), Some("J"));
-        assert_eq!(map.name_of(Action::Measured, Mode::Run), None);
+        assert_eq!(map.name_of(Action::Export, Mode::Run), None);
     }
 
     #[test]

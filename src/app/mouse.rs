@@ -71,6 +71,8 @@ impl App {
                 self.ui.overlay = Overlay::None;
             }
             _ if self.ui.overlay != Overlay::None => {}
+            // A question on the Runs screen wants an answer by key.
+            _ if self.ui.screen == Screen::Runs && self.ui.runs.question.is_some() => {}
             (Target::Tab(screen), Gesture::Click) => return self.show(screen),
             (Target::Footer(binding), Gesture::Click) => {
                 self.ui.notice = None;

@@ -331,7 +331,6 @@ impl App {
                 Given::What(what) => return self.measure(what),
                 _ => self.ui.overlay = Overlay::Menu,
             },
-            Action::Measured => self.show_page(self.page()),
             Action::Save => return self.train(Command::Save),
             Action::Faster => return self.scale_rate(RATE_STEP),
             Action::Slower => return self.scale_rate(1.0 / RATE_STEP),

@@ -44,8 +44,6 @@ pub enum Action {
     Curve,
     /// The menu of measurements, or one of them.
     Measure,
-    /// What was measured.
-    Measured,
     /// Write a checkpoint.
     Save,
     /// A higher learning rate.
