@@ -121,9 +121,9 @@ mod tests {
     #[test]
     fn what_it_says_holds_and_the_rest_is_as_shipped() {
         let config =
-            parsed("mouse = false\ntheme = \"dark\"\n[keys]\npause = [\"x\", \"f5\"]\nsave = \"ctrl-s\"\n").unwrap();
+            parsed("mouse = false\ntheme = \"dark\"\n[keys]\npause = [\"u\", \"f5\"]\nsave = \"ctrl-s\"\n").unwrap();
         assert_eq!((config.mouse, config.theme.as_deref()), (false, Some("dark")));
-        assert_eq!(config.keymap.name_of(Action::Toggle, Mode::Run).as_deref(), Some("x"));
+        assert_eq!(config.keymap.name_of(Action::Toggle, Mode::Run).as_deref(), Some("u"));
         assert_eq!(config.keymap.name_of(Action::Save, Mode::Run).as_deref(), Some("Ctrl-S"));
         let looks = parsed("glyphs = \"block\"\ncolors = \"16\"").unwrap();
         assert_eq!((looks.glyphs, looks.colors), (Some(Glyphs::Block), Some(Depth::Sixteen)));

@@ -464,12 +464,12 @@ fn the_mouse_works_until_it_is_switched_off() {
 #[test]
 fn the_user_changes_keys_theme_and_mouse() {
     let place = Place::new();
-    let file = place.write("my.toml", "mouse = false\n[keys]\npause = [\"x\", \"f5\"]\n");
+    let file = place.write("my.toml", "mouse = false\n[keys]\npause = [\"u\", \"f5\"]\n");
     let env: &[(&str, &str)] = &[("RAPTR_CONFIG", &file)];
     let mut screen = Screen::open(&place, LONG, env, (120, 36));
     screen.see("● RUNNING");
-    screen.see("x pause");
-    screen.press("x");
+    screen.see("u pause");
+    screen.press("u");
     screen.see("‖ PAUSED");
     screen.press("\x1b[15~");
     screen.see("● RUNNING");

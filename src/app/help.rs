@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn typing_narrows_it_down_by_sentence_name_and_key() {
-        assert_eq!(names(&typed("checkpoint")), ["save"]);
+        assert_eq!(names(&typed("write checkpoint")), ["save"]);
         assert_eq!(names(&typed("ctrl-z")), ["suspend"]);
         assert_eq!(names(&typed("next-st")), ["next-stage"]);
         assert_eq!(names(&typed("Learning 1.25 /")), ["lower-rate"]);
