@@ -368,7 +368,8 @@ fn a_trainer_failure_is_shown_on_a_living_screen() {
     assert!(shown.contains("FAILED") && shown.contains("writing checkpoint"), "{shown}");
     screen.press("?");
     screen.see("Pause training, or resume it.");
-    screen.press("x");
+    screen.press("\x1b");
+    screen.wait("no help", |s| !s.contains("type to search"));
     screen.press("q");
     let (code, raw) = screen.end();
     assert_eq!(code, 1);
@@ -519,7 +520,8 @@ fn an_experiment_is_left_and_gone_on_with() {
     screen.see("● RUNNING");
     screen.press("?");
     screen.see("the same command goes on");
-    screen.press("x");
+    screen.press("\x1b");
+    screen.wait("no help", |s| !s.contains("type to search"));
     screen.press("q");
     let (code, raw) = screen.end();
     assert_eq!(code, 0);
