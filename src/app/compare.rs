@@ -100,13 +100,6 @@ impl App {
             self.references.remove(0);
         }
     }
-
-    /// Shows that run no longer. Returns whether it was shown.
-    pub fn compare_no_more(&mut self, name: &str) -> bool {
-        let before = self.references.len();
-        self.references.retain(|r| r.name != name);
-        self.references.len() < before
-    }
 }
 
 /// Why two runs' losses can't be compared, or not quite.

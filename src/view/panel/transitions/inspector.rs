@@ -127,9 +127,10 @@ fn draw_chart(app: &App, look: &Look, t: &Transition, area: Rect, buf: &mut Buff
 
 /// From before the transition to its recovery, or as far as it was followed; no further than the next one.
 fn window(app: &App, t: &Transition) -> (u64, u64) {
-    let recovered = t.recovered_after.map_or(t.step - t.at, |n| (2 * n).min(t.step.saturating_sub(t.at)));
+    let followed = t.step.saturating_sub(t.at);
+    let recovered = t.recovered_after.map_or(followed, |n| n.saturating_mul(2).min(followed));
     let next = app.run.transitions.iter().map(|other| other.at).find(|at| *at > t.at);
-    let end = (t.at + recovered.max(AROUND)).min(next.unwrap_or(u64::MAX)).min(app.run.step.max(t.at + 2));
+    let end = t.at.saturating_add(recovered.max(AROUND)).min(next.unwrap_or(u64::MAX)).min(app.run.step.max(t.at.saturating_add(2)));
     (t.at.saturating_sub(AROUND), end)
 }
 
