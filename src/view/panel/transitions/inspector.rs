@@ -130,7 +130,10 @@ fn window(app: &App, t: &Transition) -> (u64, u64) {
     let followed = t.step.saturating_sub(t.at);
     let recovered = t.recovered_after.map_or(followed, |n| n.saturating_mul(2).min(followed));
     let next = app.run.transitions.iter().map(|other| other.at).find(|at| *at > t.at);
-    let end = t.at.saturating_add(recovered.max(AROUND)).min(next.unwrap_or(u64::MAX)).min(app.run.step.max(t.at.saturating_add(2)));
+    let end =
+        t.at.saturating_add(recovered.max(AROUND))
+            .min(next.unwrap_or(u64::MAX))
+            .min(app.run.step.max(t.at.saturating_add(2)));
     (t.at.saturating_sub(AROUND), end)
 }
 
