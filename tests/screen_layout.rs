@@ -289,9 +289,9 @@ fn the_mouse_points_at_the_chart_and_zooms_into_it() {
     // What lies under the wheel stays there.
     mouse(&mut app, at(1.0), Gesture::WheelUp, 0);
     let (from, to) = app.chart_ends();
-    assert!((to - 150.0).abs() < 1e-9 && (from - 50.0).abs() < 1e-9, "{from} {to}");
+    assert!((to - 150.0).abs() < 1e-9 && (from - 30.0).abs() < 1e-9, "{from} {to}");
     mouse(&mut app, at(0.0), Gesture::WheelUp, 0);
-    assert!((app.chart_ends().0 - 50.0).abs() < 1e-9);
+    assert!((app.chart_ends().0 - 30.0).abs() < 1e-9);
     assert!(shown(&app, false, 120, 36).contains("FROZEN"));
     press(&mut app, Key::Char('0'), 1);
     assert_eq!(app.chart_ends(), (0.0, 150.0));
