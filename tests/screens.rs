@@ -267,7 +267,7 @@ fn what_lies_over_the_screen_says_what_it_must() {
     assert!(shown(&[c(' ')]).contains("PAUSING…"));
     assert!(shown(&[c('y')]).contains(", log"));
     let layers = shown(&[c('2')]);
-    assert!(layers.contains("Layers, last") && !layers.contains("Transitions"), "{layers}");
+    assert!(layers.contains("Layers, steps 0 to 399") && !layers.contains("Transitions"), "{layers}");
     // Expanded, the panel has the body to itself.
     let alone = shown(&[Key::Tab, c('e')]);
     assert!(alone.contains("Layers by step") && !alone.contains("Transitions"), "{alone}");
@@ -370,6 +370,8 @@ fn what_calls_for_a_look_is_seen_from_everywhere_until_it_was_looked_at() {
         "{log}"
     );
     // Nothing is heard for a while, though training is due.
+    let mut app = app_at(&shipped("quickstart.jsonl"), 400);
+    press(&mut app, &[Key::Char('5')]);
     app.update(Msg::Tick { us: 0 });
     app.update(Msg::Tick { us: 11_000_000 });
     assert!(shown(&app).contains("⚠ STALLED") && shown(&app).contains("nothing heard of the trainer for 11 s"));

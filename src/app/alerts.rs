@@ -173,8 +173,9 @@ impl Alarms {
 impl App {
     /// Takes in a tick of the screen's own time, microseconds.
     pub(super) fn tick(&mut self, us: u64) {
-        let is_due = self.state() == State::Running && !self.options.is_replay;
         let step_seconds = self.run.step_seconds();
+        // How long a step takes must be known: the first ones of a large model may take their time.
+        let is_due = self.state() == State::Running && !self.options.is_replay && step_seconds.is_some();
         if let Some(silence) = self.alarms.stall.tick(us, self.heard, is_due, step_seconds) {
             self.alarm(Kind::Stalled, format!("nothing heard of the trainer for {silence:.0} s"));
         }

@@ -49,7 +49,7 @@ pub enum Outcome {
 impl Editor {
     /// On the stage that the run is in, or a later one; none before there is a table.
     pub fn open(run: &Run, stage: usize) -> Option<Self> {
-        let base = run.schedule.clone()?;
+        let base = run.schedule.clone().filter(|table| !table.stages.is_empty())?;
         let row = stage.clamp(base.stage_at(run.step), base.stages.len().saturating_sub(1));
         Some(Self { draft: base.clone(), base, row, column: Column::default(), typed: None, problem: None })
     }

@@ -9,7 +9,7 @@ use super::keymap::{Keymap, Place};
 use super::keys::Key;
 use super::themes::Themes;
 use super::{App, Options, Pane, Request, Screen, State};
-use crate::event::{Command, Event};
+use crate::event::{EVALUATING, Command, Event};
 use crate::experiment_event::{ExperimentEvent, RunRow, RunState};
 
 /// A second Ctrl-C within this aborts, microseconds.
@@ -151,7 +151,8 @@ impl Board {
             }
             ExperimentEvent::Of { row, stamped } => {
                 let us = self.last_us.replace(stamped.us);
-                if matches!(stamped.event, Event::Resumed { .. } | Event::Progress { .. }) {
+                let is_prepared = matches!(&stamped.event, Event::Progress { what, .. } if what != EVALUATING);
+                if is_prepared || matches!(stamped.event, Event::Resumed { .. }) {
                     self.last_us = None;
                 } else if let (Some(us), Some(row)) = (us, self.rows.get(*row)) {
                     self.measured.0 += stamped.us.saturating_sub(us) as f64;

@@ -7,7 +7,7 @@ use super::run::Run;
 const COARSEST: usize = 30;
 
 /// Columns that a strip usually has, and that it has at least: how many there are only the view knows.
-const USUAL: usize = 100;
+const USUAL: usize = 60;
 const NARROW: usize = 40;
 
 /// What was chosen.
@@ -79,29 +79,30 @@ mod tests {
 
     #[test]
     fn zooming_and_panning_stay_within_the_run() {
-        let mut run = run(4, &[(1000, 2)]);
-        (0..500).for_each(|step| stepped(&mut run, step, 2));
+        let mut run = run(4, &[(3000, 2)]);
+        (0..2000).for_each(|step| stepped(&mut run, step, 2));
         let mut view = StripView::default();
         let ends = |view: &StripView| {
-            let shown = view.shown(&run, 100, true);
+            let shown = view.shown(&run, 60, true);
             let last = shown.columns.last().unwrap();
             (shown.steps, shown.columns[0].step, last.step + last.steps)
         };
-        assert_eq!(ends(&view), (8, 0, 500), "the whole run");
+        assert_eq!(ends(&view), (64, 0, 2000), "the whole run");
         view.zoom(&run, true, false);
-        assert_eq!(ends(&view).0, 8, "no coarser than that");
+        assert_eq!(ends(&view).0, 64, "no coarser than that");
         view.zoom(&run, true, true);
-        assert_eq!(ends(&view), (4, 100, 500));
+        assert_eq!(ends(&view), (32, 96, 2000));
+        view.zoom(&run, true, true);
         view.pan(&run, true, 5);
-        assert_eq!(ends(&view), (4, 80, 480));
+        assert_eq!(ends(&view), (16, 960, 1920));
         view.zoom(&run, true, true);
-        assert_eq!(ends(&view), (2, 280, 480), "the newest column stays where it is");
+        assert_eq!(ends(&view), (8, 1440, 1920), "the newest column stays where it is");
         view.pan(&run, true, 10_000);
-        assert_eq!(ends(&view), (2, 0, 200), "not past the beginning");
+        assert_eq!(ends(&view), (8, 0, 480), "not past the beginning");
         view.pan(&run, true, -10_000);
-        assert_eq!(ends(&view).2, 500);
+        assert_eq!(ends(&view).2, 2000);
         (0..9).for_each(|_| view.zoom(&run, true, true));
-        assert_eq!(ends(&view), (1, 400, 500));
+        assert_eq!(ends(&view), (1, 1940, 2000));
         assert_eq!(StripView::default().shown(&run, 100, false).steps, 1);
     }
 }
