@@ -9,7 +9,7 @@ use super::keymap::{Keymap, Place};
 use super::keys::Key;
 use super::themes::Themes;
 use super::{App, Options, Pane, Request, Screen, State};
-use crate::event::{EVALUATING, Command, Event};
+use crate::event::{Command, EVALUATING, Event};
 use crate::experiment_event::{ExperimentEvent, RunRow, RunState};
 
 /// A second Ctrl-C within this aborts, microseconds.

@@ -217,7 +217,12 @@ impl App {
             editor::Outcome::Applies(_) if self.options.read_only || self.is_over() => {
                 self.ui.notice = Some("the schedule can't be changed here: the draft was dropped".to_owned());
             }
-            editor::Outcome::Applies(commands) => return commands.into_iter().flat_map(|c| self.train(c)).collect(),
+            editor::Outcome::Applies(commands) => {
+                let changes =
+                    if commands.len() == 1 { "a change".to_owned() } else { format!("{} changes", commands.len()) };
+                self.ui.notice = Some(format!("asked for {changes} of the schedule"));
+                return commands.into_iter().flat_map(|c| self.train(c)).collect();
+            }
         }
         Vec::new()
     }

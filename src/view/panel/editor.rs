@@ -157,21 +157,19 @@ fn cell(
 
 /// A line about the whole run; with what it is beside another table.
 fn whole(it: &Outlook, before: Option<&Outlook>) -> String {
+    let points = before.map_or(String::new(), |before| format!(" ({:+.1} points)", 100.0 * (it.saved - before.saved)));
+    let later = before.and_then(|before| Some((before.seconds_left?, it.seconds_left?))).map(|(now, then)| {
+        let sign = if then < now { '-' } else { '+' };
+        format!(" ({sign}{})", duration((then - now).abs()))
+    });
     let left = it.seconds_left.map_or("time left unknown".to_owned(), |s| format!("{} left", duration(s)));
-    let mut line = format!(
-        "{} FLOPs   saved {:.1}%   speed-up {:.3}x by layers   {left}",
+    format!(
+        "{} FLOPs   saved {:.1}%{points}   speed-up {:.3}x by layers   {left}{}",
         short(it.flops),
         100.0 * it.saved,
-        it.speed_up
-    );
-    if let Some(before) = before {
-        line += &format!("   saved {:+.1} points", 100.0 * (it.saved - before.saved));
-        if let (Some(now), Some(then)) = (before.seconds_left, it.seconds_left) {
-            let sign = if then < now { '-' } else { '+' };
-            line += &format!(", {sign}{}", duration((then - now).abs()));
-        }
-    }
-    line
+        it.speed_up,
+        later.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ pub(super) fn panes(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
     if body.width < 100 {
         let heights = [Constraint::Percentage(35), Constraint::Percentage(65)];
         let [chart, below] = Layout::vertical(heights).areas(body);
-        // The last place shows whichever has the focus.
-        let shown = if app.pane() == Pane::Evaluations { Pane::Evaluations } else { Pane::Measured };
+        // The last place shows what was measured, unless nothing was or the focus is elsewhere.
+        let has_pages = app.pane() == Pane::Measured && !app.run.measured.is_empty();
+        let shown = if has_pages { Pane::Measured } else { Pane::Evaluations };
         return vec![(Pane::FullLoss, chart), (shown, below)];
     }
     if app.run.measured.is_empty() {
