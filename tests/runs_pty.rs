@@ -113,7 +113,7 @@ fn a_stopped_run_is_resumed_and_a_finished_one_forked_from_the_screen() {
     screen.see("Fork whole where?");
     screen.press("\x1b[A");
     screen.press("4\r");
-    screen.see("✓ FINISHED");
+    screen.wait("the fork's end", |s| s.contains("whole-fork-1") && s.contains("✓ FINISHED"));
     screen.press("5");
     let shown = screen.see("forked from whole after 8 steps");
     assert!(shown.contains("stage: 2-3-4 -> 2 (8 steps)-4"), "{shown}");

@@ -12,7 +12,7 @@ mod train;
 
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use crate::app::{App, Pane, Screen};
+use crate::app::{App, Pane, Screen, Tie};
 
 /// The parts that every screen has.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ impl Parts {
     pub(super) fn of(app: &App, area: Rect) -> Self {
         let header = if area.width >= 170 || area.height < 24 { 1 } else { 2 };
         let ribbon = if area.height >= 16 { 2 } else { 1 };
+        // No run, no figures of it.
+        let (header, ribbon) = if app.tie == Tie::Nothing { (0, 0) } else { (header, ribbon) };
         let scrub = u16::from(app.replay.is_some() && area.height >= 20);
         let [tabs, header, stages, body, scrub, footer] = Layout::vertical([
             Constraint::Length(1),
