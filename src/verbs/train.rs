@@ -88,7 +88,7 @@ pub(super) fn failure(last: Option<&Event>, dir: &Path) -> Option<String> {
 fn is_for_the_runs_screen(args: &Train) -> bool {
     let asks = args.config.is_some() || args.resume.is_some() || args.fork.is_some() || args.commands.is_some();
     let sets = !args.sets.is_empty() || args.data.is_some() || args.name.is_some();
-    !asks && !sets && desk::has_runs(&args.run_dir)
+    !asks && !sets && args.references.is_empty() && desk::has_runs(&args.run_dir)
 }
 
 /// What is to be trained.
