@@ -226,8 +226,8 @@ mod tests {
         let file = dir.path().join(recording::FILE);
         let lines: Vec<&str> = text.lines().collect();
         let head: usize = lines[..1300].iter().map(|l| l.len() + 1).sum();
-        // In the middle of a line, at its end, behind it.
-        for cut in [head - 1, head, head + 5] {
+        // In the middle of a line, behind it, in the middle of the next.
+        for cut in [head - 2, head, head + 5] {
             fs::write(&file, &text.as_bytes()[..cut]).unwrap();
             let mut whole = crate::app::run::Run::default();
             recording::read(&file).unwrap().iter().for_each(|e| whole.apply(e));
