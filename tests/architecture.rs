@@ -29,7 +29,7 @@ const ORDER: &[&[&str]] = &[
 /// The screen's side: it stands behind `event`, and beside all training.
 const SCREEN: &[(&str, &[&str])] = &[
     ("app", &["event", "experiment_event", "layer_path", "measurement", "note", "schedule", "step_time"]),
-    ("player", &["app", "event"]),
+    ("player", &["app", "event", "layer_path"]),
     ("view", &["app", "event", "experiment_event", "layer_path", "measurement", "schedule", "step_time"]),
     ("user_config", &["app", "config", "view"]),
     ("tui", &["app", "view", "player", "event", "experiment_event", "user_config", "faults"]),

@@ -20,7 +20,7 @@ use ratatui::backend::TestBackend;
 use ratatui::text::Span;
 
 /// One of so many sizes is drawn of each state and screen.
-const ONE_IN: usize = 23;
+const ONE_IN: usize = 37;
 
 fn started(layers: usize, steps: u64, name: &str) -> Started {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/quickstart.jsonl");

@@ -158,6 +158,11 @@ impl Screen {
         Ok(())
     }
 
+    /// The panic hook has given the terminal back. Twice would move the cursor onto what was said since.
+    pub fn was_left(&mut self) {
+        self.is_entered = false;
+    }
+
     /// Gives the terminal back.
     pub fn leave(&mut self) {
         if std::mem::take(&mut self.is_entered) {

@@ -133,6 +133,9 @@ impl Window {
     pub(super) fn show(mut self, show: &mut impl Show) -> Result<Outcome> {
         // Nothing of the window or of what it shows is used behind a panic but to leave.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.live(show)));
+        if outcome.is_err() {
+            self.screen.was_left();
+        }
         self.screen.leave();
         outcome.unwrap_or_else(|_| Err(anyhow!("the screen has failed (see above)")))
     }

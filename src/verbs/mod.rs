@@ -95,8 +95,14 @@ fn user_of(args: &Train, has_screen: bool) -> Result<UserConfig> {
 fn looks_of(args: &Train, user: &UserConfig) -> Result<Looks> {
     let wishes = Wishes { theme: user.theme.clone(), depth: user.colors, glyphs: user.glyphs };
     let looks = Looks::gather(&wishes, looks::user_themes().as_deref());
-    let origin = if args.theme.is_some() { "--theme" } else { "`theme` in the user's config" };
-    looks.map_err(|problem| ConfigError { origin: origin.to_owned(), problems: vec![problem] }.into())
+    looks.map_err(|problem| {
+        let origin = match (problem.starts_with("unknown theme"), &args.theme) {
+            (false, _) => "a theme of the user's own",
+            (true, Some(_)) => "--theme",
+            (true, None) => "`theme` in the user's config",
+        };
+        ConfigError { origin: origin.to_owned(), problems: vec![problem] }.into()
+    })
 }
 
 /// Whether there is a terminal that a screen can be drawn on.

@@ -75,15 +75,8 @@ fn the_measures_are_right() {
 }
 
 #[test]
-fn every_theme_is_complete_and_legible() {
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/themes")).unwrap();
-    let mut files: Vec<String> =
-        files.map(|f| f.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect();
-    files.sort();
-    let mut names: Vec<&str> = THEMES.iter().map(|(name, _)| *name).collect();
-    names.sort_unstable();
-    assert_eq!(files, names);
-    for name in names {
+fn every_theme_is_legible() {
+    for (name, _) in THEMES {
         let t = find(name, Depth::True).unwrap();
         assert!(t.stages.len() >= 6, "{name}");
         let Some(back) = rgb(t.background) else {
@@ -104,7 +97,6 @@ fn every_theme_is_complete_and_legible() {
             assert!(seen >= 15.0, "{name}: {seen:.1}");
         }
     }
-    assert!(find("pink", Depth::True).unwrap_err().contains("known: default, default-light, dark"));
 }
 
 #[test]

@@ -2,8 +2,6 @@
 //!
 //! A new theme is a new file there and a line here; tests hold them complete and legible. Nothing is told by colour alone.
 
-#[cfg(test)]
-mod contrast;
 mod depth;
 mod file;
 
@@ -113,5 +111,26 @@ impl Theme {
         }
         self.stages.iter_mut().for_each(|color| *color = depth.nearest(*color));
         self
+    }
+}
+
+#[cfg(test)]
+mod contrast;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_a_theme_of_the_table() {
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/themes")).unwrap();
+        let name = |f: std::io::Result<std::fs::DirEntry>| f.unwrap().path().file_stem().unwrap().to_owned();
+        let mut files: Vec<_> = files.map(name).collect();
+        files.sort();
+        let mut names: Vec<_> = THEMES.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        assert_eq!(files, names);
+        assert!(names.iter().all(|name| find(name, Depth::True).is_ok()));
+        assert!(find("pink", Depth::True).unwrap_err().contains("known: default, default-light, dark"));
     }
 }
