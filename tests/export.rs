@@ -89,7 +89,7 @@ fn charts_and_casts_are_written() {
     for name in ["evaluations", "transitions", "layers"] {
         assert!(fs::read_to_string(place.path().join(format!("charts/{name}.svg"))).unwrap().contains("<polyline"));
     }
-    let args = ["export", STEERED, "--format", "cast", "--out", "a.cast", "--speed", "16", "--theme", "light"];
+    let args = ["export", STEERED, "--format", "cast", "--out", "a.cast", "--speed", "0.25", "--theme", "light"];
     let output = place.output(&args);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "a.cast\n");

@@ -108,18 +108,23 @@ impl Player {
     /// What stands along the way: stages, what was done by hand, the end if it was a bad one.
     pub fn marks(&self) -> Vec<ReplayMark> {
         let total = self.tape.len().max(1) as f64;
-        let of = |(place, event): (usize, &Event)| {
+        let mut edited = None;
+        let mut of = |(place, event): (usize, &Event)| {
             let share = place as f64 / total;
             match event {
                 Event::StageEntered { stage, by_hand: false, .. } => Some(ReplayMark::Stage { share, stage: *stage }),
-                Event::StageEntered { by_hand: true, .. } | Event::ScheduleEdited { .. } => {
+                // One mark for an edit of the table and the stage that it leads into.
+                Event::StageEntered { by_hand: true, .. } if edited.is_some_and(|at| place <= at + 2) => None,
+                Event::StageEntered { by_hand: true, .. } => Some(ReplayMark::Hand { share }),
+                Event::ScheduleEdited { .. } => {
+                    edited = Some(place);
                     Some(ReplayMark::Hand { share })
                 }
                 Event::Failed { .. } => Some(ReplayMark::Failure { share }),
                 _ => None,
             }
         };
-        self.tape.others().filter_map(of).collect()
+        self.tape.others().filter_map(&mut of).collect()
     }
 
     /// Lets time pass; returns the places of the events that are newly shown.

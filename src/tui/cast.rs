@@ -103,7 +103,7 @@ mod tests {
         let tape: Tape = recording::read(&file).unwrap().into_iter().collect();
         let look = Look { theme: find("dark", Depth::True).unwrap(), glyphs: Glyphs::Braille };
         let mut cast = Vec::new();
-        write(tape.clone(), &look, Some(4.0), &mut cast).unwrap();
+        write(tape.clone(), &look, Some(0.25), &mut cast).unwrap();
         let text = String::from_utf8(cast).unwrap();
         let mut lines = text.lines();
         let header: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
@@ -116,8 +116,8 @@ mod tests {
             screen.process(data.as_bytes());
             (last, frames) = (at, frames + 1);
         }
-        let mut player = Player::new(tape, 4.0);
-        let length = player.state().length_us as f64 / 1e6 / 4.0;
+        let mut player = Player::new(tape, 0.25);
+        let length = player.state().length_us as f64 / 1e6 / 0.25;
         assert!(last >= length && last <= length + LAST + 2.0 * FRAME, "{last} {length}");
         assert!(frames > 10, "{frames}");
         player.seek(crate::app::Seek::End);

@@ -33,7 +33,12 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
     if area.height == 0 || bar.width < 4 {
         return;
     }
-    let seconds = |us: u64| duration(us as f64 / 1e6);
+    // A short recording's time in tenths: whole seconds would stand still.
+    let is_short = state.length_us < 60_000_000;
+    let seconds = |us: u64| match us as f64 / 1e6 {
+        s if is_short => format!("{s:.1} s"),
+        s => duration(s),
+    };
     let strong = Style::new().fg(theme.focus).add_modifier(Modifier::BOLD);
     buf.set_stringn(area.x + 1, area.y, how(state, look), usize::from(SPEED), strong);
     let at = format!("{:>8} ", seconds(state.at_us));

@@ -15,7 +15,7 @@ const BELOW: u16 = 4;
 
 pub(in crate::view) fn draw(themes: &Themes, look: &Look, area: Rect, buf: &mut Buffer) {
     let count = themes.choices.len() as u16;
-    let inner = overlay(look, "Themes", 66, count.saturating_add(BELOW + 2), area, buf);
+    let inner = overlay(look, "Themes", 78, count.saturating_add(BELOW + 2), area, buf);
     let (theme, rows) = (&look.theme, inner.height.saturating_sub(BELOW).max(1));
     // The one that is shown stays in view.
     let first = (themes.shown as u16).saturating_sub(rows - 1);
