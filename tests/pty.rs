@@ -369,7 +369,7 @@ fn a_trainer_failure_is_shown_on_a_living_screen() {
     screen.press("?");
     screen.see("Pause training, or resume it.");
     screen.press("\x1b");
-    screen.wait("no help", |s| !s.contains("type to search"));
+    screen.wait("no help", |s| !s.contains("Pause training, or resume it."));
     screen.press("q");
     let (code, raw) = screen.end();
     assert_eq!(code, 1);
@@ -521,7 +521,7 @@ fn an_experiment_is_left_and_gone_on_with() {
     screen.press("?");
     screen.see("the same command goes on");
     screen.press("\x1b");
-    screen.wait("no help", |s| !s.contains("type to search"));
+    screen.wait("no help", |s| !s.contains("the same command goes on"));
     screen.press("q");
     let (code, raw) = screen.end();
     assert_eq!(code, 0);
@@ -597,7 +597,8 @@ fn a_panic_of_the_screen_leaves_a_clean_terminal_and_a_saved_run() {
     let (code, raw) = screen.end();
     assert_eq!(code, 1);
     assert_restored(&raw);
-    let after = &raw[raw.rfind("\x1b[?1049l").unwrap()..];
+    assert_eq!(raw.matches("\x1b[?1049l").count(), 1, "left twice, the cursor would be set back");
+    let after = &raw[raw.find("\x1b[?1049l").unwrap()..];
     assert!(after.contains("asked to panic in the screen") && after.contains("the screen has failed"), "{after}");
     let events = place.events("a");
     assert!(matches!(events.last(), Some(Event::Finished { ending: Ending::Stopped, .. })), "{:?}", events.last());

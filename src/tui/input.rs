@@ -1,6 +1,7 @@
 //! The input thread, and the terminal library's keys as the app's.
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use crossbeam_channel::Receiver;
@@ -15,6 +16,8 @@ use crate::app::mouse::Gesture;
 /// If the system can't start the thread.
 pub(super) fn spawn() -> Result<Receiver<io::Result<Event>>> {
     let (sender, receiver) = crossbeam_channel::unbounded();
+    // The library listens for changes of size from its first look on: none may come before, however late the thread runs.
+    crossterm::event::poll(Duration::ZERO).context("reading the terminal")?;
     std::thread::Builder::new()
         .name("input".to_owned())
         .spawn(move || {
