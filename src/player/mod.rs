@@ -302,6 +302,11 @@ mod tests {
                 ReplayMark::Stage { share: 0.75, stage: 3 },
             ]
         );
+        // An edit of the table and the stage that it leads into are one mark.
+        let schedule = Schedule { layers: 2, stages: Vec::new() };
+        let edited = Stamped { seq: 0, us: 0, event: Event::ScheduleEdited { step: 0, schedule } };
+        let edit = Player::new([edited, entered(1, 0, 0, true), entered(2, 0, 0, true)].into_iter().collect(), 1.0);
+        assert_eq!(edit.marks(), [ReplayMark::Hand { share: 0.0 }]);
         for (seek, shown) in [
             (Seek::Step(15), 17),
             (Seek::Stages(1), 23),

@@ -25,6 +25,8 @@ use crate::view::Look;
 
 /// The least time between two frames.
 const FRAME: Duration = Duration::from_millis(33);
+/// The same for the frame that answers a key.
+const FRAME_ANSWERING: Duration = Duration::from_millis(8);
 /// The same while the window has not the focus.
 const FRAME_UNFOCUSED: Duration = Duration::from_millis(500);
 /// A still picture needs no frames; a glance at the signals now and then is enough.
@@ -104,6 +106,8 @@ pub(super) struct Window {
     ticked: Instant,
     drawn: Instant,
     is_dirty: bool,
+    /// Somebody has pressed a key, and waits.
+    is_answering: bool,
     has_focus: bool,
 }
 
@@ -121,7 +125,8 @@ impl Window {
         let background = if looks.is_auto() { background::ask() } else { Answer::default() };
         let now = Instant::now();
         let (began, ticked, drawn) = (now, now, now);
-        Ok(Self { screen, looks, theme, look, background, began, ticked, drawn, is_dirty: true, has_focus: true })
+        let (is_dirty, is_answering, has_focus) = (true, false, true);
+        Ok(Self { screen, looks, theme, look, background, began, ticked, drawn, is_dirty, is_answering, has_focus })
     }
 
     /// Shows something until the person leaves, then gives the terminal back.
@@ -179,7 +184,11 @@ impl Window {
 
     /// The least time between two frames now.
     fn frame(&self) -> Duration {
-        if self.has_focus { FRAME } else { FRAME_UNFOCUSED }
+        match (self.is_answering, self.has_focus) {
+            (true, _) => FRAME_ANSWERING,
+            (false, true) => FRAME,
+            (false, false) => FRAME_UNFOCUSED,
+        }
     }
 
     /// The longest time in which nothing need be looked at.
@@ -225,6 +234,7 @@ impl Window {
                     }
                 }
                 let key = input::key(event)?;
+                self.is_answering = true;
                 let requests = show.key(key, self.us());
                 self.serve(requests, show)
             }
@@ -301,7 +311,7 @@ impl Window {
     }
 
     fn draw(&mut self, show: &impl Show) -> Result<()> {
-        self.is_dirty = false;
+        (self.is_dirty, self.is_answering) = (false, false);
         let look = &self.look;
         self.screen.draw(|frame| show.draw(frame, look))?;
         self.drawn = Instant::now();
