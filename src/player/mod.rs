@@ -38,7 +38,7 @@ pub enum Growth {
     /// Nothing: somebody looks at what was before.
     Unseen,
     /// The new event is shown.
-    Seen(Stamped),
+    Seen(Box<Stamped>),
     /// This is shown instead: some of what was is no more.
     Anew(Box<Run>),
 }
@@ -74,7 +74,7 @@ impl Player {
         self.index.catch_up(&self.tape);
         if self.is_following && !is_taken_back && self.shown == place {
             self.go(self.tape.len());
-            return Growth::Seen(stamped);
+            return Growth::Seen(Box::new(stamped));
         }
         if self.is_following {
             self.go(self.tape.len());
@@ -342,7 +342,7 @@ mod tests {
         }
         assert_eq!((player.shown(), player.state().share), (2, 0.25));
         player.seek(Seek::Follow);
-        assert_eq!(player.extend(step(8)), Growth::Seen(step(8)));
+        assert_eq!(player.extend(step(8)), Growth::Seen(Box::new(step(8))));
         assert_eq!((player.run().step, player.shown(), player.state().is_following), (9, 9, true));
         let event = Event::Resumed { step: 6, keep: 6, file: String::new(), damaged: Vec::new() };
         let Growth::Anew(run) = player.extend(Stamped { seq: 6, us: 2_000_000, event }) else { panic!("not anew") };
