@@ -278,7 +278,7 @@ fn another_run_is_drawn_beside_and_its_figures_stand_at_the_crosshair() {
     let shown = screen.see("tokens");
     assert!(shown.contains("loss ") && shown.contains("ema "), "{shown}");
     screen.press("z");
-    screen.see("zoomed");
+    screen.see("FROZEN");
     screen.press("\u{1b}[D");
     screen.press("q");
     assert_eq!(screen.end().0, 0);

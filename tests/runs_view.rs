@@ -167,14 +167,18 @@ fn the_mouse_chooses_rows_and_opens_them() {
     app.tie = Tie::Watches;
     let place_of = |app: &App, text: &str| {
         let shown = picture(app, &look("default"), 120, 36);
-        let (y, line) = shown.lines().enumerate().find(|(_, line)| line.contains(text)).unwrap();
+        let (y, line) = shown
+            .lines()
+            .enumerate()
+            .find(|(_, line)| line.contains(text))
+            .unwrap_or_else(|| panic!("{text}:\n{shown}"));
         (line[..line.find(text).unwrap()].chars().count() as u16, y as u16)
     };
     let click = |app: &mut App, (x, y): (u16, u16), us: u64| {
         let target = hit(app, &look("default"), Rect::new(0, 0, 120, 36), x, y);
         app.update(Msg::Mouse { target, gesture: Gesture::Click, us })
     };
-    for name in ["quickstart-1-fork-1", "bert-small-2", "quickstart.jsonl", "Gradual stacking"] {
+    for name in ["quickstart-1-fork-1", "bert-small-2", "recordings/quickstart", "Gradual stacking"] {
         let at = place_of(&app, name);
         click(&mut app, at, 0);
         let (_, chosen) = app.ui.runs.chosen.clone().unwrap();

@@ -290,8 +290,11 @@ fn the_mouse_points_at_the_chart_and_zooms_into_it() {
     mouse(&mut app, at(1.0), Gesture::WheelUp, 0);
     let (from, to) = app.chart_ends();
     assert!((to - 150.0).abs() < 1e-9 && (from - 30.0).abs() < 1e-9, "{from} {to}");
-    mouse(&mut app, at(0.0), Gesture::WheelUp, 0);
-    assert!((app.chart_ends().0 - 30.0).abs() < 1e-9);
+    // The figures of the axis may have become longer or shorter.
+    let (left, _) = place_of(&app, "└", 120, 36);
+    mouse(&mut app, (left + 1, bottom - 3), Gesture::WheelUp, 0);
+    // To within half a column.
+    assert!((app.chart_ends().0 - 30.0).abs() < 0.1, "{:?}", app.chart_ends());
     assert!(shown(&app, false, 120, 36).contains("FROZEN"));
     press(&mut app, Key::Char('0'), 1);
     assert_eq!(app.chart_ends(), (0.0, 150.0));

@@ -390,7 +390,7 @@ fn a_screen_of_128_layers_and_one_of_nothing_are_drawn_as_well() {
         insta::assert_snapshot!(format!("screens-{name}"), all.join("\n"));
     }
     // The oldest steps are still there, and a column says how many it stands for.
-    let mut app = long.clone();
+    let mut app = long;
     press(&mut app, &[Key::Char('2')]);
     let whole = text(&render(&app, &look("default"), 120, 36));
     assert!(whole.contains("steps 0 to 2999") && whole.contains("64 a column"), "{whole}");

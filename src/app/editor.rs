@@ -326,7 +326,7 @@ mod tests {
         let editor = press(&run, editor, &text("20"));
         assert_eq!(lengths(&editor)[0].0, 20);
         let editor = press(&run, editor, &text("1"));
-        assert_eq!(editor.problem(&run).is_some(), true);
+        assert!(editor.problem(&run).is_some());
         let editor = press(&run, editor, &[Key::Backspace]);
         assert_eq!((lengths(&editor)[0].0, editor.typed()), (20, Some("20")));
         let editor = press(&run, editor, &[Key::Esc]);

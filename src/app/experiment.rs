@@ -54,6 +54,7 @@ pub enum Ended {
 
 /// Something that reaches the board.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // handed on once, and almost always an event
 pub enum Msg {
     /// Something happened.
     Event(ExperimentEvent),

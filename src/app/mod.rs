@@ -319,9 +319,9 @@ impl App {
             State::Aborting
         } else if asked(|c| matches!(c, Command::Stop)) {
             State::Stopping
-        } else if asked(|c| matches!(c, Command::Evaluate | Command::EvaluateCurve | Command::Measure { .. })) {
-            State::Evaluating
-        } else if self.run.progress.as_ref().is_some_and(|(what, ..)| what == EVALUATING) {
+        } else if asked(|c| matches!(c, Command::Evaluate | Command::EvaluateCurve | Command::Measure { .. }))
+            || self.run.progress.as_ref().is_some_and(|(what, ..)| what == EVALUATING)
+        {
             State::Evaluating
         } else if self.run.progress.is_some() || self.run.schedule.is_none() {
             State::Preparing

@@ -96,9 +96,8 @@ impl App {
                 return self.scroll_in_runs(if gesture == Gesture::WheelUp { -1 } else { 1 });
             }
             (Target::Pane(pane, at), gesture) => {
-                if self.in_pane(pane, at, gesture, us) {
-                    self.ui.expanded = !self.ui.expanded;
-                }
+                let is_second = self.in_pane(pane, at, gesture, us);
+                self.ui.expanded ^= is_second;
             }
             _ => {}
         }

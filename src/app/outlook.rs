@@ -164,7 +164,7 @@ mod tests {
         let marks: Vec<bool> = run.stages_of(&after).iter().map(|s| s.by_hand).collect();
         assert_eq!(marks, [true, true, false]);
         // Stages that were put in don't mark those behind them.
-        let mut back = before.clone();
+        let mut back = before;
         back.previous_stage(14).unwrap();
         let marks: Vec<bool> = run.stages_of(&back).iter().map(|s| s.by_hand).collect();
         assert_eq!(marks, [false, true, true, true, false]);
