@@ -190,7 +190,7 @@ fn the_mouse_chooses_rows_and_opens_them() {
     click(&mut app, heading, 0);
     assert_eq!(app.ui.runs.chosen, before);
     // A second click soon does what Enter does: of a recording, show it.
-    let at = place_of(&app, "quickstart.jsonl");
+    let at = place_of(&app, "recordings/quickstart");
     click(&mut app, at, 5_000_000);
     let opened = click(&mut app, at, 5_200_000);
     let replay = Wish::Replay(Kind::Recording, "recordings/quickstart.jsonl".to_owned());

@@ -1,6 +1,6 @@
 //! Layer paths of the whole run in bounded memory: how often each layer was active, over spans of 2, 4, 8, ... steps.
 //!
-//! Of each span the newest [`KEPT`] columns are kept, so the whole run can be seen at one span and its end at all. A column
+//! Of each span the newest `KEPT` columns are kept, so the whole run can be seen at one span and its end at all. A column
 //! that is not full yet is there all the same. Single steps are `run`'s.
 
 use std::collections::VecDeque;
