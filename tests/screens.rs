@@ -321,16 +321,26 @@ fn measurements_are_pages_of_the_eval_screen() {
     assert!(shown.contains("M measures") && shown.contains("E evaluates now"), "{shown}");
 }
 
-/// The measured run on a machine, with a spike in it.
+/// A run in its second stage on a machine, with a spike behind it and something measured.
 fn watched() -> App {
-    let mut app = measured();
-    let (step, path) = (app.run.step, LayerPath::full(app.run.layers()));
+    let mut app = app_at(&shipped("quickstart.jsonl"), 900);
+    let path = LayerPath::from_layers(12, (0..12).filter(|layer| layer % 3 != 1));
     let mut us = app.run.us;
-    for (step, loss) in (step..step + 120).map(|step| (step, if step == 140 { 40.0 } else { 3.0 })) {
-        us += 10_000;
-        let event = Event::Stepped { step, stage: 3, path, loss, learning_rate: 1e-3, gradient_norm: 1.0 };
+    for step in 900..1020 {
+        us += 25_000;
+        let loss = if step == 1000 { 4.0 } else { 0.8 };
+        let event = Event::Stepped { step, stage: 1, path, loss, learning_rate: 3e-3, gradient_norm: 1.0 };
         app.update(Msg::Event(Stamped { seq: 0, us, event }));
     }
+    let mut measure = |name: &str, labels: Vec<String>, values: Vec<f32>, spreads: Vec<f32>| {
+        let m = Measurement { step: 1000, name: name.to_owned(), path_length: 12, labels, values, spreads };
+        app.update(Msg::Event(Stamped { seq: 0, us, event: Event::Measured(m) }));
+    };
+    let numbers = |range: std::ops::RangeInclusive<u16>| range.map(|n| n.to_string()).collect::<Vec<_>>();
+    let curve = [1.2, 1.0, 0.9, 0.85, 0.82, 0.81, 0.8, 0.795, 0.792, 0.79, 0.788].to_vec();
+    measure("loss by path length", numbers(2..=12), curve, vec![0.05; 11]);
+    measure("psi by layer", numbers(1..=12), (1..=12u8).map(|n| 1.0 / f32::from(n)).collect(), Vec::new());
+    measure("gradient norm by layer", numbers(1..=12), (1..=12u8).map(|n| 0.1 * f32::from(n)).collect(), Vec::new());
     app.update(Msg::Machine(Sample {
         processors: Some(1.5),
         processor_count: Some(2),
@@ -366,7 +376,7 @@ fn what_calls_for_a_look_is_seen_from_everywhere_until_it_was_looked_at() {
     press(&mut app, &[Key::Char('5')]);
     let log = shown(&app);
     assert!(
-        !log.contains("⚠") && log.contains("spike: loss 40.0000; the mean is") && log.contains("700 MiB are left"),
+        !log.contains("⚠") && log.contains("spike: loss 4.0000; the mean is") && log.contains("700 MiB are left"),
         "{log}"
     );
     // Nothing is heard for a while, though training is due.

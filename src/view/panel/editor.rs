@@ -164,11 +164,11 @@ fn whole(it: &Outlook, before: Option<&Outlook>) -> String {
     });
     let left = it.seconds_left.map_or("time left unknown".to_owned(), |s| format!("{} left", duration(s)));
     format!(
-        "{} FLOPs   saved {:.1}%{points}   speed-up {:.3}x by layers   {left}{}",
+        "{} FLOPs   saved {:.1}%{points}   {left}{}   speed-up {:.3}x by layers",
         short(it.flops),
         100.0 * it.saved,
-        it.speed_up,
-        later.unwrap_or_default()
+        later.unwrap_or_default(),
+        it.speed_up
     )
 }
 

@@ -169,7 +169,9 @@ fn labels(app: &App, look: &Look, rows: Rows, plot: Rect, buf: &mut Buffer) {
         if (plot.height - 1 - row) % rows.high != rows.high / 2 {
             continue;
         }
-        let text = if upper - lower > 1 { format!("{upper}-{}", lower + 1) } else { upper.to_string() };
+        let range = format!("{upper}-{}", lower + 1);
+        // Where both numbers don't fit, the upper one.
+        let text = if upper - lower > 1 && range.len() < usize::from(LABELS) { range } else { upper.to_string() };
         // A dot marks rows that hold a layer which is always active.
         let fixed = (lower..upper).any(is_fixed) && app.run.stage.path_length < layers;
         let mark = if !fixed {
@@ -180,12 +182,9 @@ fn labels(app: &App, look: &Look, rows: Rows, plot: Rect, buf: &mut Buffer) {
             "•"
         };
         let y = plot.y + row;
-        // Seven columns, where both numbers have three digits.
         buf.set_stringn(plot.x - LABELS, y, format!("{text:>5}"), usize::from(LABELS), Style::new().fg(theme.dim));
-        if text.len() < usize::from(LABELS) {
-            let style = Style::new().fg(theme.accent).add_modifier(Modifier::BOLD);
-            buf.set_string(plot.x - 1, y, mark, style);
-        }
+        let style = Style::new().fg(theme.accent).add_modifier(Modifier::BOLD);
+        buf.set_string(plot.x - 1, y, mark, style);
     }
 }
 
