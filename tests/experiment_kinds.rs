@@ -127,7 +127,19 @@ set = {{ method.name = "full", stage = [] }}
     }
     let far = (spent("pld") / spent("full-short") - 1.0).abs();
     assert_eq!(arm(&results, "pld")["equal_flops"]["trained_arm"].is_null(), far > 0.01, "{far}");
+    // And against each other, seed by seed: those that take raptr's steps and FLOPs.
+    let rivals = &results["horizons"][0]["rivals"];
+    assert_eq!(rivals["method"], "raptr");
+    let others = rivals["others"].as_array().unwrap();
+    for name in ["constant", "stacking"] {
+        let other = others.iter().find(|other| other[0] == name).unwrap();
+        let last = |name: &str| of(name).iter().map(|e| losses(e, 4).last().unwrap().1).collect::<Vec<_>>();
+        let (mine, raptrs) = (last(name), last("raptr"));
+        assert!(near(&other[1]["mean"], (mine[0] - raptrs[0] + mine[1] - raptrs[1]) / 2.0), "{name}: {other}");
+    }
+    assert!(others.iter().all(|other| !["full", "full-short"].contains(&other[0].as_str().unwrap())), "{rivals}");
     let text = stdout(&output);
+    assert!(text.contains("at equal steps and FLOPs") && text.contains("- raptr"), "{text}");
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("no full model, and no loss of one, before its last stage: stacking"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100 || line.starts_with("In ")), "{text}");

@@ -1,7 +1,7 @@
 //! Experiments: methods compared over seeds, each run an ordinary run, every verdict with its error.
 //!
 //! `definition` says what is compared, `runner` trains it and goes on where it was left, `figures` reads a run's recording,
-//! `results`, `measured` and `fitness` say what came of it (`statistics`, `ngram`), `text`, `charts` and `output` show that; `compare`
+//! `results`, `rivals`, `measured` and `fitness` say what came of it (`statistics`, `ngram`), `text`, `charts` and `output` show that; `compare`
 //! does the same for any runs. `stability` is an experiment without arms: the paper's theory beside small transformers.
 //! Never draws on the screen.
 
@@ -15,6 +15,7 @@ pub mod measured;
 pub mod ngram;
 mod output;
 pub mod results;
+pub mod rivals;
 pub mod runner;
 pub mod shipped;
 pub mod stability;

@@ -13,6 +13,7 @@ use super::figures::{Figures, Spent};
 use super::fitness::Fitness;
 use super::measured::{self, Measured};
 use super::ngram::{self, Losses};
+use super::rivals::{self, Rivals};
 use super::statistics::{CONFIDENCE, Difference, Summary, difference, summary};
 use crate::config::Architecture;
 use crate::{data, objective};
@@ -43,6 +44,9 @@ pub struct Horizon {
     pub steps: u64,
     /// Its rows.
     pub arms: Vec<ArmResult>,
+    /// Methods that spend the same, against each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rivals: Option<Rivals>,
     /// Whether it can say anything of depth schedules.
     pub fitness: Fitness,
     /// What the runs measured beside the loss.
@@ -156,7 +160,8 @@ impl Results {
             let Some(tables) = tables(experiment, horizon, interrupted)? else { return Ok(None) };
             let fitness = Fitness::of(&arms, &experiment.baseline, &tables);
             let measured = measured::of(&arms);
-            horizons.push(Horizon { steps: experiment.horizons[horizon], arms, fitness, measured });
+            let rivals = rivals::of(&arms, &experiment.baseline);
+            horizons.push(Horizon { steps: experiment.horizons[horizon], arms, rivals, fitness, measured });
         }
         let first = horizons.first().and_then(|h: &Horizon| h.arms.first()?.runs.first());
         let loss_unit = first.map_or_else(String::new, |run| run.figures.loss_unit.clone());
@@ -254,7 +259,7 @@ fn mean_spent(runs: &[RunResult]) -> Spent {
 }
 
 /// Differences of final losses seed by seed, where both are there.
-fn paired(runs: &[RunResult], others: &[RunResult], of: impl Fn(f64, &Figures) -> Option<f64>) -> Vec<f64> {
+pub(super) fn paired(runs: &[RunResult], others: &[RunResult], of: impl Fn(f64, &Figures) -> Option<f64>) -> Vec<f64> {
     let pairs = runs.iter().filter_map(|run| Some((run, others.iter().find(|other| other.seed == run.seed)?)));
     pairs.filter_map(|(run, other)| of(run.figures.final_loss()?, &other.figures)).collect()
 }

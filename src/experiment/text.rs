@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::definition::Role;
 use super::measured::{Measured, MeasuredArm};
 use super::results::{ArmResult, Horizon, Results};
+use super::rivals::Rivals;
 use super::statistics::{Difference, Summary};
 use crate::plan::short;
 
@@ -34,6 +35,10 @@ pub fn table(results: &Results) -> String {
         if horizon.arms.iter().any(|arm| arm.equal_flops.is_some()) {
             text.push('\n');
             text.push_str(&equal_flops(horizon, &results.baseline));
+        }
+        if let Some(rivals) = &horizon.rivals {
+            text.push('\n');
+            text.push_str(&against(rivals, horizon));
         }
         for table in &horizon.measured {
             let _ = writeln!(text, "\n{} (full model, at the end):", table.name);
@@ -95,6 +100,15 @@ fn costs(horizon: &Horizon, baseline: &str) -> String {
             ratio(arm.speed_up.all),
             ratio(arm.speed_up.time),
         ]);
+    }
+    aligned(&rows)
+}
+
+fn against(rivals: &Rivals, horizon: &Horizon) -> String {
+    let head = ["at equal steps and FLOPs", &format!("- {}", name(&rivals.method)), "verdict"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (arm, difference) in &rivals.others {
+        rows.push(vec![name(arm), signed(*difference), verdict(Some(difference), horizon)]);
     }
     aligned(&rows)
 }
