@@ -18,7 +18,8 @@ use crate::layer_path::LayerPath;
 pub const FILE: &str = "events.jsonl";
 
 /// Recordings that ship in `recordings/`.
-pub static SHIPPED: &[&str] = &["recordings/quickstart.jsonl", "recordings/steered.jsonl"];
+pub static SHIPPED: &[&str] =
+    &["recordings/quickstart.jsonl", "recordings/steered.jsonl", "recordings/polynomial.jsonl"];
 
 /// A recording that can't be read.
 #[derive(Debug)]
