@@ -6,7 +6,7 @@ use super::tape::Tape;
 use crate::app::run::Run;
 
 /// The most snapshots that are kept.
-const SNAPSHOTS: usize = 64;
+const SNAPSHOTS: usize = 32;
 /// Events between two snapshots, to begin with.
 const EVERY: usize = 1024;
 
