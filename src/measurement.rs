@@ -44,6 +44,15 @@ impl What {
     pub fn name(self) -> &'static str {
         WHATS.iter().find(|(what, ..)| *what == self).map_or("", |(_, _, name, _)| name)
     }
+
+    /// The one of that name.
+    ///
+    /// # Errors
+    /// The known names, separated by commas.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let known = || WHATS.iter().map(|(_, _, its, _)| *its).collect::<Vec<_>>().join(", ");
+        WHATS.iter().find(|(_, _, its, _)| *its == name).map(|(what, ..)| *what).ok_or_else(known)
+    }
 }
 
 /// A series of numbers that say something about the model beside its loss.

@@ -1,8 +1,10 @@
 //! The Runs screen as it is drawn: text and colour, at several sizes, with questions before it and with nothing to show.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::fmt::Write;
+#[path = "common/picture.rs"]
+mod picture;
 
+use picture::{look, render};
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::mouse::Gesture;
 use raptr_tui::app::runs::list::{Kind, Row, Standing};
@@ -10,15 +12,8 @@ use raptr_tui::app::runs::{Behind, Checkpoint, Details, News, Wish};
 use raptr_tui::app::{App, Msg, Options, Request, Screen, State, Tie};
 use raptr_tui::event::Ending;
 use raptr_tui::view::glyphs::Glyphs;
-use raptr_tui::view::theme::{Depth, find};
-use raptr_tui::view::{Look, draw, hit};
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use raptr_tui::view::{Look, hit};
 use ratatui::layout::Rect;
-
-fn look(theme: &str) -> Look {
-    Look { theme: find(theme, Depth::True).unwrap(), glyphs: Glyphs::Braille }
-}
 
 fn run(name: &str, standing: Standing, steps: (u64, u64), full_loss: Option<f32>, age: u64) -> Row {
     let (method, objective) = ("raptr".to_owned(), "causal".to_owned());
@@ -79,31 +74,8 @@ fn press(app: &mut App, keys: &[Key]) {
     });
 }
 
-/// Text, then each row's runs of one style.
 fn picture(app: &App, look: &Look, width: u16, height: u16) -> String {
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame, app, look)).unwrap();
-    let buffer = terminal.backend().buffer();
-    let mut out = String::new();
-    for y in 0..height {
-        let row: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
-        let _ = writeln!(out, "{}", row.trim_end());
-    }
-    for y in 0..height {
-        let style = |x: u16| {
-            let cell = &buffer[(x, y)];
-            format!("{}/{}/{}", cell.fg, cell.bg, cell.modifier.bits())
-        };
-        let mut x = 0;
-        let _ = write!(out, "{y:>3}");
-        while x < width {
-            let run = (x..width).take_while(|&at| style(at) == style(x)).count();
-            let _ = write!(out, " {run}x{}", style(x));
-            x += run as u16;
-        }
-        out.push('\n');
-    }
-    out
+    picture::picture(&render(app, look, width, height))
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The layout on a synthetic run: what fits is shown whole, scrolling stays in its pane, plain consoles get plain glyphs.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "common/picture.rs"]
+mod picture;
+
+use picture::{render, text};
 use raptr_tui::app::actions::Mode;
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::mouse::{Gesture, Target};
@@ -11,9 +15,7 @@ use raptr_tui::measurement::FORECAST;
 use raptr_tui::schedule::{Schedule, Stage};
 use raptr_tui::view::glyphs::Glyphs;
 use raptr_tui::view::theme::{Depth, find};
-use raptr_tui::view::{Look, draw, hit};
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use raptr_tui::view::{Look, hit};
 use ratatui::layout::Rect;
 
 /// Two stages of 100 steps, of which 150 are trained.
@@ -94,11 +96,7 @@ fn press(app: &mut App, key: Key, times: usize) {
 fn shown(app: &App, ascii: bool, width: u16, height: u16) -> String {
     let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Braille };
     let look = Look { theme: find("default", Depth::Sixteen).unwrap(), glyphs };
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame, app, &look)).unwrap();
-    let buffer = terminal.backend().buffer();
-    let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
-    (0..height).map(|y| row(y).trim_end().to_owned() + "\n").collect()
+    text(&render(app, &look, width, height))
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! The screen, text and colour: snapshots of real recordings, and every size and state without a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::fmt::Write;
+#[path = "common/picture.rs"]
+mod picture;
+
 use std::path::Path;
 
+use picture::{look, picture, render, text};
 use proptest::prelude::*;
 use raptr_tui::app::compare::Reference;
 use raptr_tui::app::experiment::{Board, Ended};
@@ -18,9 +21,8 @@ use raptr_tui::measurement::FORECAST;
 use raptr_tui::method::Moments;
 use raptr_tui::recording;
 use raptr_tui::schedule::{Schedule, Stage};
+use raptr_tui::view::Look;
 use raptr_tui::view::glyphs::Glyphs;
-use raptr_tui::view::theme::{Depth, find};
-use raptr_tui::view::{Look, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -28,10 +30,6 @@ use ratatui::buffer::Buffer;
 fn shipped(name: &str) -> Vec<Stamped> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings").join(name);
     recording::effective(&recording::read(&file).unwrap())
-}
-
-fn look(theme: &str) -> Look {
-    Look { theme: find(theme, Depth::True).unwrap(), glyphs: Glyphs::Braille }
 }
 
 /// An app that has seen events up to the end of a step.
@@ -44,43 +42,6 @@ fn app_at(events: &[Stamped], step: u64) -> App {
         app.update(Msg::Event(event.clone()));
     }
     app
-}
-
-fn render(app: &App, look: &Look, width: u16, height: u16) -> Buffer {
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame, app, look)).unwrap();
-    terminal.backend().buffer().clone()
-}
-
-fn text(buffer: &Buffer) -> String {
-    let mut out = String::new();
-    for y in 0..buffer.area.height {
-        let row: String = (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect();
-        out.push_str(row.trim_end());
-        out.push('\n');
-    }
-    out
-}
-
-/// Text, then each row's runs of one style: what a colour-only difference shows in.
-fn picture(buffer: &Buffer) -> String {
-    let mut out = text(buffer);
-    for y in 0..buffer.area.height {
-        let style = |x: u16| {
-            let cell = &buffer[(x, y)];
-            format!("{}/{}/{}", cell.fg, cell.bg, cell.modifier.bits())
-        };
-        let mut x = 0;
-        let _ = write!(out, "{y:>3}");
-        while x < buffer.area.width {
-            let now = style(x);
-            let run = (x..buffer.area.width).take_while(|&x| style(x) == now).count();
-            let _ = write!(out, " {run}x{now}");
-            x += run as u16;
-        }
-        out.push('\n');
-    }
-    out
 }
 
 #[test]

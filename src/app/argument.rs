@@ -121,12 +121,9 @@ impl Kind {
                 Ok(factor) if factor > 0.0 && factor <= 100.0 => Ok(Given::Factor(factor)),
                 _ => Err(format!("`{text}` is not a factor; it lies above 0, up to 100")),
             },
-            Self::Measurement => match WHATS.iter().find(|(_, _, name, _)| *name == text) {
-                Some((what, ..)) => Ok(Given::What(*what)),
-                None => {
-                    let known: Vec<_> = WHATS.iter().map(|(_, _, name, _)| *name).collect();
-                    Err(format!("`{text}` can't be measured; known: {}", known.join(", ")))
-                }
+            Self::Measurement => match What::named(text) {
+                Ok(what) => Ok(Given::What(what)),
+                Err(known) => Err(format!("`{text}` can't be measured; known: {known}")),
             },
             Self::Run => match runs(app).find(|(_, row)| row.name == text) {
                 Some((place, _)) => Ok(Given::Whole(place as u64)),

@@ -265,7 +265,7 @@ pub(super) fn paired(runs: &[RunResult], others: &[RunResult], of: impl Fn(f64, 
 }
 
 /// How far the FLOPs of an arm may lie from those that another was trained to.
-const ALIKE: f64 = 0.01;
+pub(super) const ALIKE: f64 = 0.01;
 
 /// The arm whose steps were computed to spend an arm's FLOPs; if none was, one that spent as much to within [`ALIKE`].
 fn trained_alike<'a>(experiment: &Experiment, rows: &'a [ArmResult], row: &ArmResult) -> Option<&'a ArmResult> {

@@ -6,11 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::definition::Role;
-use super::results::{ArmResult, paired};
+use super::results::{ALIKE, ArmResult, paired};
 use super::statistics::{Difference, difference};
-
-/// FLOPs of a run may differ by this share.
-const ALIKE: f64 = 0.01;
 
 /// Methods against the first of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +18,7 @@ pub struct Rivals {
     pub others: Vec<(String, Difference)>,
 }
 
-/// The methods that have the steps and, to within 1 %, the FLOPs of the first that isn't the baseline.
+/// The methods that have the steps and, to within [`ALIKE`], the FLOPs of the first that isn't the baseline.
 pub(super) fn of(arms: &[ArmResult], baseline: &str) -> Option<Rivals> {
     let mut methods = arms.iter().filter(|arm| arm.role == Role::Method && arm.name != baseline);
     let first = methods.next()?;

@@ -15,7 +15,7 @@ use crate::event::{Event, Score};
 use crate::experiment::compare as comparison;
 use crate::experiment::figures::Figures;
 use crate::measure::Measured;
-use crate::measurement::{Measurement, WHATS, What, number};
+use crate::measurement::{Measurement, What, number};
 use crate::trainer::Trainer;
 use crate::trainer::checkpoint::{self, NoStore};
 use crate::{recording, run_dir};
@@ -113,9 +113,8 @@ pub fn eval(runs: &Path, name: &str, path_length: Option<&str>, measure: &[Strin
 /// The measurements that are meant.
 fn whats(names: &[String]) -> Result<Vec<What>> {
     let find = |name: &String| {
-        let known = WHATS.iter().map(|(_, _, its, _)| *its);
-        WHATS.iter().find(|(_, _, its, _)| its == name).map(|(what, ..)| *what).ok_or_else(|| {
-            let problem = format!("unknown measurement `{name}`; known: {}", known.collect::<Vec<_>>().join(", "));
+        What::named(name).map_err(|known| {
+            let problem = format!("unknown measurement `{name}`; known: {known}");
             ConfigError { origin: "--measure".to_owned(), problems: vec![problem] }.into()
         })
     };

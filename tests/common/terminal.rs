@@ -10,17 +10,17 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use crate::common::Place;
 
 /// Longest wait for anything; only a failing test takes it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Screen {
     pub child: Box<dyn Child + Send + Sync>,
     pub master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
-    output: Receiver<Vec<u8>>,
+    pub output: Receiver<Vec<u8>>,
     pub terminal: vt100::Parser,
-    raw: Vec<u8>,
+    pub raw: Vec<u8>,
     /// How much of `raw` the terminal has been given: only whole frames, as a terminal that synchronises draws them.
-    drawn: usize,
+    pub drawn: usize,
 }
 
 /// What the program writes behind each frame.
