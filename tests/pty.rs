@@ -522,8 +522,10 @@ fn a_storm_of_resizes_and_keys_is_survived() {
     }
     screen.master.resize(PtySize { cols: 120, rows: 36, pixel_width: 0, pixel_height: 0 }).unwrap();
     screen.terminal = vt100::Parser::new(36, 120, 0);
-    screen.press("\x1b\x1b1\x0c");
-    screen.see("Transitions");
+    // No Esc before the digit: both in one read are Alt and the digit. The digit leads out of an expanded pane as well.
+    screen.press("1");
+    // Keys that come with a change of size may be left unread until the next one.
+    screen.see_pressing("\x0c", "Transitions");
     screen.press("\x03");
     assert_eq!(screen.end().0, 0);
 }

@@ -66,20 +66,36 @@ impl Screen {
         self.terminal.screen().contents()
     }
 
+    /// Reads what has come, or waits a little for it.
+    fn read(&mut self) {
+        if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
+            self.raw.extend(bytes);
+            let fresh = &self.raw[self.drawn..];
+            if let Some(at) = fresh.windows(END_OF_FRAME.len()).rposition(|w| w == END_OF_FRAME) {
+                let frames = &fresh[..at + END_OF_FRAME.len()];
+                self.terminal.process(frames);
+                self.drawn += frames.len();
+            }
+        }
+    }
+
     /// Reads until the screen is as wanted.
     pub fn wait(&mut self, what: &str, is_wanted: impl Fn(&str) -> bool) -> String {
         let began = Instant::now();
         while !is_wanted(&self.text()) {
             assert!(began.elapsed() < PATIENCE, "never saw {what}; the screen shows:\n{}", self.text());
-            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
-                self.raw.extend(bytes);
-                let fresh = &self.raw[self.drawn..];
-                if let Some(at) = fresh.windows(END_OF_FRAME.len()).rposition(|w| w == END_OF_FRAME) {
-                    let frames = &fresh[..at + END_OF_FRAME.len()];
-                    self.terminal.process(frames);
-                    self.drawn += frames.len();
-                }
-            }
+            self.read();
+        }
+        self.text()
+    }
+
+    /// As [`Self::see`], pressing a key again and again meanwhile.
+    pub fn see_pressing(&mut self, key: &str, text: &str) -> String {
+        let began = Instant::now();
+        while !self.text().contains(text) {
+            assert!(began.elapsed() < PATIENCE, "never saw {text}; the screen shows:\n{}", self.text());
+            self.press(key);
+            self.read();
         }
         self.text()
     }
