@@ -139,8 +139,15 @@ fn a_run_that_another_program_trains_is_followed_to_its_end() {
     let mut screen = Screen::open(&place, &["replay", "live", "--follow"], &[], (120, 36));
     let shown = screen.see("● RUNNING");
     assert!(shown.contains("READ-ONLY"), "{shown}");
+    screen.press("+");
+    screen.see("it can't be changed");
+    // Held still, moved within, and back to where the trainer is.
     screen.press(" ");
-    screen.see("read-only: keys that change the run are off");
+    screen.see("‖ REPLAY");
+    screen.press("g.");
+    screen.see("step 1/1000000");
+    screen.press("F");
+    screen.see("● RUNNING");
     screen.press("6");
     screen.see("● live");
     screen.press("r");

@@ -30,6 +30,8 @@ pub struct Player {
     is_playing: bool,
     /// At the end it waits there for what is still to come.
     is_following: bool,
+    /// The recording may still grow.
+    is_growing: bool,
 }
 
 /// What becomes of what is shown when a recording grows.
@@ -48,10 +50,23 @@ impl Player {
     pub fn new(tape: Tape, speed: f64) -> Self {
         let speed = if speed.is_finite() { speed.clamp(*SPEEDS.start(), *SPEEDS.end()) } else { 1.0 };
         let (index, times) = (Index::new(&tape), Vec::with_capacity(tape.len()));
-        let (shown, now, is_playing, is_following) = (0, 0.0, true, false);
-        let mut player = Self { tape, times, index, shown, now, speed, is_playing, is_following };
+        let (shown, now, is_playing) = (0, 0.0, true);
+        let (is_following, is_growing) = (false, false);
+        let mut player = Self { tape, times, index, shown, now, speed, is_playing, is_following, is_growing };
         player.time();
         player
+    }
+
+    /// A replay at the end of a recording that grows, staying there.
+    pub fn following(tape: Tape, speed: f64) -> Self {
+        let mut player = Self { is_growing: true, ..Self::new(tape, speed) };
+        player.seek(Seek::Follow);
+        player
+    }
+
+    /// Nothing more will come.
+    pub fn ended(&mut self) {
+        (self.is_growing, self.is_following) = (false, false);
     }
 
     /// Gives the events that have none yet their times.
@@ -136,7 +151,8 @@ impl Player {
                 self.shown += 1;
             }
             if self.shown == self.tape.len() {
-                self.is_playing = false;
+                // Whoever has caught up with the trainer goes on beside it.
+                (self.is_playing, self.is_following) = (false, self.is_growing);
             }
         }
         from..self.shown
@@ -151,8 +167,11 @@ impl Player {
     pub fn seek(&mut self, seek: Seek) -> bool {
         let total = self.tape.len();
         // Whoever moves looks at something else than the end.
+        let was_following = self.is_following;
         self.is_following &= matches!(seek, Seek::Speed(_));
         match seek {
+            // Holds still what is shown.
+            Seek::Toggle if was_following => return false,
             Seek::Toggle => {
                 if self.shown == total {
                     self.go(0);
@@ -169,7 +188,7 @@ impl Player {
             Seek::Start => self.go(0),
             Seek::End => self.go(total),
             Seek::Follow => {
-                (self.is_following, self.is_playing) = (true, false);
+                (self.is_following, self.is_playing) = (self.is_growing, false);
                 self.go(total);
             }
             Seek::Percent(by) => {
@@ -335,7 +354,11 @@ mod tests {
             let event = Event::Stepped { step: i, stage: 0, path, loss: 1.0, learning_rate: 0.1, gradient_norm: 1.0 };
             Stamped { seq: i, us: i * 100_000, event }
         };
-        let mut player = Player::new((0..5).map(step).collect(), 1.0);
+        let mut player = Player::following((0..5).map(step).collect(), 1.0);
+        assert_eq!((player.shown(), player.state().is_following), (5, true));
+        assert!(!player.seek(Seek::Toggle), "the picture is held still");
+        assert_eq!((player.shown(), player.state().is_following), (5, false));
+        player.seek(Seek::Start);
         player.seek(Seek::Steps(2));
         for i in 5..8 {
             assert_eq!(player.extend(step(i)), Growth::Unseen, "whoever looks back is left alone");
@@ -354,5 +377,12 @@ mod tests {
         player.seek(Seek::Follow);
         player.seek(Seek::Steps(-1));
         assert!(!player.state().is_following);
+        // Whoever plays up to the end goes on beside the trainer, until there is none.
+        player.seek(Seek::Toggle);
+        player.tick(3_000_000);
+        assert!(player.state().is_following && player.shown() == 9);
+        player.ended();
+        player.seek(Seek::Follow);
+        assert!(!player.state().is_following && player.shown() == 9);
     }
 }

@@ -106,8 +106,12 @@ impl Shown {
         let (events, commands, player, tie) = match source {
             None => (never(), None, None, Tie::Nothing),
             Some(Source::Live { events, commands, .. }) => (events, Some(commands), None, Tie::Trains),
-            Some(Source::Follow { events }) => (events, None, None, Tie::Watches),
-            Some(Source::Replay { tape, speed }) => (never(), None, Some(Player::new(tape, speed)), Tie::Watches),
+            Some(Source::Replay { tape, speed, growth: None }) => {
+                (never(), None, Some(Player::new(tape, speed)), Tie::Watches)
+            }
+            Some(Source::Replay { tape, speed, growth: Some(events) }) => {
+                (events, None, Some(Player::following(tape, speed)), Tie::Watches)
+            }
         };
         let (is_replay, is_watched) = (player.is_some(), tie == Tie::Watches);
         let mut app = App::new(app::Options { read_only: options.read_only || is_watched, is_replay });
@@ -116,7 +120,9 @@ impl Shown {
             app.ui.screen = Screen::Runs;
         }
         if let Some(player) = &player {
+            app.run = player.run();
             app.update(Msg::Marks(player.marks()));
+            app.update(Msg::Replay(player.state()));
         }
         Self { app, events, commands, player, export, samples }
     }

@@ -27,9 +27,9 @@ use crate::app::mouse::Gesture;
 use crate::app::runs::Wish;
 use crate::app::themes::Themes;
 use crate::app::{Msg, Pane, Request, Tie};
-use crate::event::{Command, Stamped};
-use crate::player::Player;
+use crate::event::{Command, Event, Stamped};
 use crate::player::tape::Tape;
+use crate::player::{Growth, Player};
 use crate::user_config::UserConfig;
 use crate::view::{self, Look};
 pub use desk::{Desk, Opening};
@@ -51,17 +51,14 @@ pub enum Source {
         /// The folder that it is kept in, to see how much room its disk has left.
         dir: Option<PathBuf>,
     },
-    /// A run that another program trains, as its recording grows.
-    Follow {
-        /// What has happened, and what happens.
-        events: Receiver<Stamped>,
-    },
-    /// A recording.
+    /// A recording, whole or still growing: another program trains its run.
     Replay {
         /// Its events.
         tape: Tape,
         /// How much faster than it happened.
         speed: f64,
+        /// What happens from then on, if it grows: it is then shown from its end on.
+        growth: Option<Receiver<Stamped>>,
     },
 }
 
@@ -164,6 +161,28 @@ impl<D: Desk> Shell<D> {
 }
 
 impl Shown {
+    /// Takes in what has happened to the run that is trained here, or to one whose recording grows.
+    fn take(&mut self, event: Stamped) -> Vec<Request> {
+        let Some(player) = &mut self.player else {
+            return self.app.update(Msg::Event(event));
+        };
+        let is_mark = !matches!(event.event, Event::Stepped { .. });
+        let requests = match player.extend(event) {
+            Growth::Unseen => Vec::new(),
+            Growth::Seen(event) => self.app.update(Msg::Event(*event)),
+            Growth::Anew(run) => {
+                self.app.run = *run;
+                Vec::new()
+            }
+        };
+        if is_mark {
+            let marks = player.marks();
+            self.app.update(Msg::Marks(marks));
+        }
+        self.show_replay();
+        requests
+    }
+
     fn show_replay(&mut self) -> bool {
         let Some(state) = self.player.as_ref().map(Player::state) else {
             return false;
@@ -187,11 +206,13 @@ impl<D: Desk> Show for Shell<D> {
         if self.shown.commands.is_some() {
             self.desk.watch(&event);
         }
-        self.shown.app.update(Msg::Event(event))
+        self.shown.take(event)
     }
 
     fn ended(&mut self) -> Vec<Request> {
         self.shown.events = never();
+        self.shown.player.iter_mut().for_each(Player::ended);
+        self.shown.show_replay();
         self.shown.app.update(Msg::Ended)
     }
 

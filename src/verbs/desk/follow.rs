@@ -7,30 +7,27 @@ use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::event::{Event, Stamped};
+use crate::player::tape::Tape;
 use crate::recording::{self, Follower};
 use crate::run_dir;
 
 /// Time between two looks at the file.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The events of a recording, and those that come as long as somebody trains the run.
+/// What a recording holds, and the events that come as long as somebody trains the run.
 ///
 /// # Errors
 /// If the recording can't be read, or the system can't start a thread.
-pub(in crate::verbs) fn follow(file: &Path) -> Result<Receiver<Stamped>> {
+pub(in crate::verbs) fn follow(file: &Path) -> Result<(Tape, Receiver<Stamped>)> {
     // Says in one sentence what is wrong, if it is no recording.
     recording::read(file)?;
     let mut follower = Follower::open(file)?;
     let (sender, events) = crossbeam_channel::unbounded();
-    let held = recording::effective(&follower.read()?);
+    let held = follower.read()?.into_iter().filter(is_kept).collect();
     let dir = file.parent().map_or_else(PathBuf::new, Path::to_owned);
-    let run = move || {
-        if send(&sender, held) {
-            go_on(&dir, &mut follower, &sender);
-        }
-    };
+    let run = move || go_on(&dir, &mut follower, &sender);
     std::thread::Builder::new().name("follower".to_owned()).spawn(run).context("starting the following thread")?;
-    Ok(events)
+    Ok((held, events))
 }
 
 /// Sends what comes until the run is over, nobody trains it any more, or nobody looks on.
@@ -56,5 +53,10 @@ fn go_on(dir: &Path, follower: &mut Follower, sender: &Sender<Stamped>) {
 
 /// Whether somebody still looks on.
 fn send(sender: &Sender<Stamped>, events: Vec<Stamped>) -> bool {
-    events.into_iter().filter(|s| !matches!(s.event, Event::Progress { .. })).all(|event| sender.send(event).is_ok())
+    events.into_iter().filter(is_kept).all(|event| sender.send(event).is_ok())
+}
+
+/// Whether it tells of the run, rather than of how far something has come.
+fn is_kept(stamped: &Stamped) -> bool {
+    !matches!(stamped.event, Event::Progress { .. })
 }

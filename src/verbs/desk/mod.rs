@@ -231,11 +231,13 @@ fn summary(trained: &Trained) -> String {
 /// # Errors
 /// If it can't be read.
 pub(super) fn opening(file: PathBuf, follows: bool, speed: f64) -> Result<Opening> {
-    let source = if follows || file.parent().is_some_and(run_dir::is_held) {
-        Source::Follow { events: follow(&file)? }
+    let (tape, growth) = if follows || file.parent().is_some_and(run_dir::is_held) {
+        let (tape, growth) = follow(&file)?;
+        (tape, Some(growth))
     } else {
-        Source::Replay { tape: tape(&file)?, speed }
+        (tape(&file)?, None)
     };
+    let source = Source::Replay { tape, speed, growth };
     Ok(Opening { source, export: exporter(file) })
 }
 
