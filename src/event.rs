@@ -302,6 +302,18 @@ pub struct Transition {
     pub recovered_after: Option<u64>,
 }
 
+impl Transition {
+    /// When the loss was no higher than before, in words.
+    pub fn recovery(&self) -> String {
+        match self.recovered_after {
+            None => "not recovered".to_owned(),
+            Some(0) => "recovered at once".to_owned(),
+            Some(1) => "recovered after 1 step".to_owned(),
+            Some(n) => format!("recovered after {n} steps"),
+        }
+    }
+}
+
 /// Why a run ended in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

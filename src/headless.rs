@@ -176,8 +176,7 @@ impl Human {
                 Some(format!("step {}: {} {}/{}  {}", m.step, m.name, m.path_length, self.layers, m.line()))
             }
             Event::TransitionMeasured(t) => {
-                let recovered =
-                    t.recovered_after.map_or("not recovered".to_owned(), |n| format!("recovered after {n} steps"));
+                let recovered = t.recovery();
                 let full = t.full.map_or(String::new(), |[was, now]| format!("; full model {was:.4} to {now:.4}"));
                 Some(format!(
                     "step {}: transition {} to {} at {}: before {:.4}, entered {:.4}, peak {:.4}, after {:.4}, {recovered}{full}",

@@ -150,7 +150,7 @@ fn the_mouse_chooses_rows_and_opens_them() {
         let target = hit(app, &look("default"), Rect::new(0, 0, 120, 36), x, y);
         app.update(Msg::Mouse { target, gesture: Gesture::Click, us })
     };
-    for name in ["quickstart-1-fork-1", "bert-small-2", "recordings/quickstart", "Gradual stacking"] {
+    for name in ["quickstart-1-fork-1", "bert-small-2", "quickstart.jsonl", "Gradual stacking"] {
         let at = place_of(&app, name);
         click(&mut app, at, 0);
         let (_, chosen) = app.ui.runs.chosen.clone().unwrap();
@@ -162,7 +162,7 @@ fn the_mouse_chooses_rows_and_opens_them() {
     click(&mut app, heading, 0);
     assert_eq!(app.ui.runs.chosen, before);
     // A second click soon does what Enter does: of a recording, show it.
-    let at = place_of(&app, "recordings/quickstart");
+    let at = place_of(&app, "quickstart.jsonl");
     click(&mut app, at, 5_000_000);
     let opened = click(&mut app, at, 5_200_000);
     let replay = Wish::Replay(Kind::Recording, "recordings/quickstart.jsonl".to_owned());

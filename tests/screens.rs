@@ -364,10 +364,10 @@ fn a_screen_of_128_layers_and_one_of_nothing_are_drawn_as_well() {
     let mut app = long;
     press(&mut app, &[Key::Char('2')]);
     let whole = text(&render(&app, &look("default"), 120, 36));
-    assert!(whole.contains("steps 0 to 2999") && whole.contains("64 a column"), "{whole}");
+    assert!(whole.contains("steps 0 to 2999") && whole.contains("by 64s"), "{whole}");
     press(&mut app, &[Key::Char('z')]);
     let finer = text(&render(&app, &look("default"), 120, 36));
-    assert!(finer.contains("to 2999") && finer.contains("32 a column"), "{finer}");
+    assert!(finer.contains("to 2999") && finer.contains("by 32s"), "{finer}");
 }
 
 #[test]

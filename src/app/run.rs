@@ -508,7 +508,7 @@ impl Run {
     }
 
     fn transition(&mut self, t: &Transition) {
-        let recovered = t.recovered_after.map_or("not recovered".to_owned(), |n| format!("recovered after {n}"));
+        let recovered = t.recovery();
         let text = format!("path length {} to {}: {:.4} to {:.4}, {recovered}", t.from, t.to, t.before, t.after);
         self.say(t.step, From::Run, text);
         if self.transitions.len() == MARKS {

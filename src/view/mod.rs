@@ -233,6 +233,15 @@ pub(crate) fn short(value: f64) -> String {
     format!("{value:.0}")
 }
 
+/// The same before a unit, which takes the letter as its prefix: 12.3 kFLOP/s.
+fn spaced(value: f64) -> String {
+    let text = short(value);
+    match text.find(char::is_alphabetic) {
+        Some(at) => format!("{} {}", &text[..at], &text[at..]),
+        None => text + " ",
+    }
+}
+
 /// Seconds as people read them.
 pub(crate) fn duration(seconds: f64) -> String {
     let s = seconds.clamp(0.0, 3.6e8) as u64;

@@ -59,8 +59,7 @@ fn config(name: &str, details: &mut Details) -> Result<()> {
     fact(details, "disk", format!("up to {} checkpoints of {}", plan.checkpoints, mib(plan.state_bytes)));
     let mut name = "stages";
     for stage in &plan.stages {
-        let text =
-            format!("{:>6} steps, {}/{} layers, {:.2}x", stage.steps, stage.path_length, m.layers, stage.speed_up);
+        let text = format!("{:>6} steps  {:>2}/{}  {:.2}x", stage.steps, stage.path_length, m.layers, stage.speed_up);
         fact(details, std::mem::take(&mut name), text);
     }
     let saved = 100.0 * (1.0 - plan.flops / plan.full_flops);
@@ -98,7 +97,7 @@ fn run(runs: &Path, name: &str, details: &mut Details) -> Result<()> {
         for (index, stage) in stages {
             let end = schedule.start(index) + stage.steps;
             let mark = if run.step >= end { "done" } else { "" };
-            let text = format!("{:>6} steps, {}/{} layers {mark}", stage.steps, stage.path_length, schedule.layers);
+            let text = format!("{:>6} steps  {:>2}/{}  {mark}", stage.steps, stage.path_length, schedule.layers);
             fact(details, std::mem::take(&mut label), text.trim_end());
         }
     }

@@ -148,11 +148,12 @@ impl Panel for Layers {
         if layers == 0 || area.width < 16 {
             return;
         }
-        let beside = columns(run, area.width);
+        // A column without its name says nothing: none where the last layer would have to go for the names.
+        let beside = if usize::from(area.height) == layers { Vec::new() } else { columns(run, area.width) };
         let beside_width: u16 = beside.iter().map(|c| c.1).sum();
         let bar = area.width.saturating_sub(LEFT + SHARES + 2 + beside_width);
-        // A line for the columns' names, where there are any and no layer has to go for it.
-        let head = u16::from(!beside.is_empty() && usize::from(area.height) > layers);
+        // A line for the columns' names, where there are any.
+        let head = u16::from(!beside.is_empty());
         let mut x = area.right() - beside_width;
         for (title, width, _) in &beside {
             if head > 0 {

@@ -12,6 +12,11 @@ use crate::view::{duration, plain};
 
 pub(super) struct Log;
 
+/// Columns before a line's text: time, step and who; step and who; step and a mark for who.
+const TIMED: u16 = 28;
+const NAMED: u16 = 17;
+const MARKED: u16 = 10;
+
 /// In a word.
 fn name(from: From) -> &'static str {
     match from {
@@ -78,7 +83,11 @@ impl Panel for Log {
             return;
         }
         // Where there is room, when it happened, too.
-        let left: u16 = if has_screen && area.width >= 60 { 28 } else { 17 };
+        let left: u16 = match (has_screen, area.width) {
+            (true, 60..) => TIMED,
+            (_, 60..) | (true, _) => NAMED,
+            _ => MARKED,
+        };
         let columns = usize::from(area.width.saturating_sub(left)).max(1);
         let newest = lines.len() - app.scroll(Pane::Log).min(lines.len() - 1);
         // From the bottom up, as many as there is room for.
@@ -96,7 +105,7 @@ impl Panel for Log {
                 let x = area.x + left.min(area.width);
                 buf.set_stringn(x, y, row, usize::from(area.right() - x), style);
                 if index == 0 {
-                    head(line, look, left > 17, Rect { y, height: 1, ..area }, buf);
+                    head(line, look, left, Rect { y, height: 1, ..area }, buf);
                 }
             }
         }
@@ -125,15 +134,23 @@ fn lift(area: Rect, by: u16, buf: &mut Buffer) {
 }
 
 /// When and who.
-fn head(line: &Line, look: &Look, has_time: bool, area: Rect, buf: &mut Buffer) {
+fn head(line: &Line, look: &Look, columns: u16, area: Rect, buf: &mut Buffer) {
     let theme = &look.theme;
     let color = match line.from {
         From::Schedule | From::Run => theme.dim,
         From::You => theme.focus,
         From::Alarm => theme.bad,
     };
-    let time = if has_time { format!("{:>10} ", duration(line.us as f64 / 1e6)) } else { String::new() };
-    let text = format!("{time}{:>7} {:<8} ", line.step, name(line.from));
+    let mark = match line.from {
+        From::Schedule | From::Run => " ",
+        From::You => "✎",
+        From::Alarm => "⚠",
+    };
+    let text = match columns {
+        TIMED => format!("{:>10} {:>7} {:<8} ", duration(line.us as f64 / 1e6), line.step, name(line.from)),
+        NAMED => format!("{:>7} {:<8} ", line.step, name(line.from)),
+        _ => format!("{:>7} {} ", line.step, plain(look, mark)),
+    };
     buf.set_stringn(area.x, area.y, text, usize::from(area.width), Style::new().fg(color));
 }
 

@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 
 use super::{Look, Panel};
 use crate::app::App;
-use crate::view::{plain, short};
+use crate::view::{plain, short, spaced};
 
 pub(super) struct Machine;
 
@@ -48,7 +48,8 @@ fn lines(app: &App, ascii: bool) -> Vec<Line> {
     if let Some(fit) = run.step_time() {
         let layers = fit.layer_seconds * run.stage.path_length as f64;
         let share = fit.fixed_seconds / (fit.fixed_seconds + layers).max(1e-12);
-        lines.push(("", format!("= {} + {} a layer  r2 {:.2}", ms(fit.fixed_seconds), ms(fit.layer_seconds), fit.r2)));
+        let fixed = ms(fit.fixed_seconds).replace(" ms", "");
+        lines.push(("", format!("= {fixed} + {} a layer, r2 {:.2}", ms(fit.layer_seconds), fit.r2)));
         lines.push(("layers", format!("{} {:.0}% of a step", bar(1.0 - share, 12, ascii), 100.0 * (1.0 - share))));
         lines.push((
             "speed-up",
@@ -56,7 +57,7 @@ fn lines(app: &App, ascii: bool) -> Vec<Line> {
         ));
     }
     if let Some(rate) = run.flops_per_second() {
-        lines.push(("compute", format!("{}FLOP/s", short(rate))));
+        lines.push(("compute", format!("{}FLOP/s", spaced(rate))));
     }
     if let Some(now) = app.machine.now() {
         if let Some(used) = now.processors {
@@ -66,9 +67,8 @@ fn lines(app: &App, ascii: bool) -> Vec<Line> {
         }
         if let Some(memory) = now.memory {
             let share = now.total_memory.map_or(0.0, |all| memory as f64 / all as f64);
-            let of = now.total_memory.map_or(String::new(), |all| format!(" of {}", bytes(all)));
             let peak = now.peak_memory.map_or(String::new(), |p| format!(", peak {}", bytes(p)));
-            lines.push(("memory", format!("{} {}{of}{peak}", bar(share, 12, ascii), bytes(memory))));
+            lines.push(("memory", format!("{} {}{peak}", bar(share, 12, ascii), bytes(memory))));
         }
         if let Some(free) = now.free_disk {
             lines.push(("disk", format!("{} free", bytes(free))));

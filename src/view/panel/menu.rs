@@ -9,7 +9,8 @@ use crate::measurement::WHATS;
 use crate::view::overlay;
 
 pub(in crate::view) fn draw(look: &Look, area: Rect, buf: &mut Buffer) {
-    let inner = overlay(look, "Measure   any other key closes", 84, WHATS.len() as u16 + 2, area, buf);
+    let longest = WHATS.iter().map(|(_, _, _, about)| about.len() as u16).max().unwrap_or(0);
+    let inner = overlay(look, "Measure   any other key closes", longest + 22, WHATS.len() as u16 + 2, area, buf);
     for (row, (_, key, name, about)) in WHATS.iter().take(usize::from(inner.height)).enumerate() {
         let y = inner.y + row as u16;
         let room = |x: u16| usize::from(inner.right().saturating_sub(x));

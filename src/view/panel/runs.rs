@@ -1,5 +1,7 @@
 //! The list of runs, recordings and configs; forks stand below the run they come from.
 
+use std::path::Path;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -214,9 +216,11 @@ fn draw_row(row: &Row, depth: usize, is_chosen: bool, columns: &Columns, look: &
     };
     let branch = if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat(depth - 1)) };
     let branch = if look.is_ascii() { branch.replace('└', "`") } else { branch };
-    let name = format!("{mark}{branch}{}", row.name);
+    // The heading says where recordings are; the details say it in full.
+    let own = Path::new(&row.name).file_name().filter(|_| row.kind == Kind::Recording);
+    let name = format!("{mark}{branch}{}", own.map_or(row.name.as_str().into(), |own| own.to_string_lossy()));
     let text = if row.kind == Kind::Config {
-        format!("{}{}", fitted(&name, 18), row.about)
+        format!("{}{}", fitted(&name, 18), fitted(&row.about, usize::from(area.width).saturating_sub(18)))
     } else {
         let (symbol, word) = row.standing.text();
         let symbol = if look.is_ascii() { "" } else { symbol };

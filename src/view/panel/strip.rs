@@ -12,6 +12,7 @@ use ratatui::style::{Modifier, Style};
 use super::{Look, Panel};
 use crate::app::App;
 use crate::app::path_levels::Visits;
+use crate::app::strip_view::Shown;
 use crate::view::short;
 
 pub(super) struct Strip;
@@ -61,7 +62,7 @@ impl Panel for Strip {
         let end = last.step + last.steps;
         let scale = match shown.steps {
             1 => "1 column = 1 step".to_owned(),
-            n => format!("1 column = {} steps, shade = share active", short(n as f64)),
+            n => format!("{} steps together, shade = share active", short(n as f64)),
         };
         let titles = match shown.back {
             0 if shown.steps == 1 => {
@@ -73,8 +74,8 @@ impl Panel for Strip {
             }
             _ => vec![
                 format!("Layers by step: steps {} to {}, {scale}, input at the bottom", first.step, end - 1),
-                format!("Layers, steps {} to {}, {} a column, shade = share", first.step, end - 1, shown.steps),
-                format!("Layers, steps {} to {}, {} a column", first.step, end - 1, shown.steps),
+                format!("Layers, steps {} to {} by {}s, shade = share", first.step, end - 1, shown.steps),
+                format!("Layers, steps {} to {} by {}s", first.step, end - 1, shown.steps),
             ],
         };
         let fits = |title: &String| title.chars().count() <= usize::from(width);
@@ -92,21 +93,22 @@ impl Panel for Strip {
             Rect { x: area.x + LABELS, y: area.y + height - rows.used, width: area.width - LABELS, height: rows.used };
         labels(app, look, rows, plot, buf);
         let shown = app.ui.strip.shown(&app.run, usize::from(plot.width), app.is_strip_whole());
-        let offset = plot.width - (shown.columns.len() as u16).min(plot.width);
         // Whoever scrolled back sees the end of the kept past at the left.
         let mut before = None;
         let mut free_from = 0;
         for (column, visits) in shown.columns.iter().enumerate() {
-            let x = plot.x + offset + column as u16;
+            let (x, end) = place(&shown, column, plot);
             for row in 0..rows.used {
                 let (symbol, is_void) = glyph(visits, rows, row, layers, shown.steps > 1, look.is_ascii());
                 let fg =
                     if is_void || symbol == "·" || symbol == "." { theme.border } else { theme.stage(visits.stage) };
-                buf.set_string(x, plot.y + row, symbol, Style::new().fg(fg));
+                for x in x..end {
+                    buf.set_string(x, plot.y + row, symbol, Style::new().fg(fg));
+                }
             }
             // The crosshair of the chart, in the column that its step is in.
             if app.crosshair_step().is_some_and(|step| (visits.step..visits.step + visits.steps).contains(&step)) {
-                let cells = Rect { x, y: plot.y, width: 1, height: plot.height };
+                let cells = Rect { x, y: plot.y, width: end - x, height: plot.height };
                 buf.set_style(cells, Style::new().add_modifier(Modifier::REVERSED));
             }
             // Where a stage begins, its number stands below.
@@ -124,6 +126,15 @@ impl Panel for Strip {
             buf.set_string(x, plot.bottom(), last, Style::new().fg(theme.dim));
         }
     }
+}
+
+/// Where a column begins and ends. The whole run has the whole width, whatever power of 2 its columns are; other
+/// columns are a cell each and end at the right.
+fn place(shown: &Shown, column: usize, plot: Rect) -> (u16, u16) {
+    let (count, width) = (shown.columns.len().max(1), usize::from(plot.width));
+    let is_whole = shown.steps > 1 && shown.back == 0 && shown.columns.first().is_some_and(|c| c.step == 0);
+    let edge = |column: usize| if is_whole { column * width / count } else { column + width.saturating_sub(count) };
+    (plot.x + edge(column) as u16, plot.x + edge(column + 1) as u16)
 }
 
 /// A cell, and whether none of its layers exist.
@@ -209,6 +220,20 @@ mod tests {
                 assert_eq!(rows.layers(rows.used - 1, layers).0, 0);
             }
         }
+    }
+
+    #[test]
+    fn the_whole_run_has_the_whole_width_and_no_column_is_lost() {
+        let visits = |step: u64| Visits { step, steps: 4, stage: 0, existing: 2, active: vec![4, 1] };
+        let plot = Rect { x: 3, y: 0, width: 10, height: 2 };
+        let places = |from: u64, count: u64, back: usize| -> Vec<_> {
+            let shown = Shown { steps: 4, back, columns: (from..from + count).map(|i| visits(4 * i)).collect() };
+            (0..shown.columns.len()).map(|column| place(&shown, column, plot)).collect()
+        };
+        assert_eq!(places(0, 4, 0), [(3, 5), (5, 8), (8, 10), (10, 13)]);
+        assert_eq!(places(0, 10, 0), (3..13).map(|x| (x, x + 1)).collect::<Vec<_>>());
+        assert_eq!(places(2, 3, 0), [(10, 11), (11, 12), (12, 13)], "its newest part is a cell each");
+        assert_eq!(places(0, 2, 5), [(11, 12), (12, 13)]);
     }
 
     #[test]
