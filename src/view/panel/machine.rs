@@ -47,9 +47,10 @@ fn lines(app: &App, ascii: bool) -> Vec<Line> {
     }
     if let Some(fit) = run.step_time() {
         let layers = fit.layer_seconds * run.stage.path_length as f64;
-        let share = fit.fixed_seconds / (fit.fixed_seconds + layers).max(1e-12);
+        // Noise can make the fixed part of a short fit negative.
+        let share = (fit.fixed_seconds / (fit.fixed_seconds + layers).max(1e-12)).clamp(0.0, 1.0);
         let fixed = ms(fit.fixed_seconds).replace(" ms", "");
-        lines.push(("", format!("= {fixed} + {} a layer, r2 {:.2}", ms(fit.layer_seconds), fit.r2)));
+        lines.push(("fit", format!("{fixed} + {} a layer, r2 {:.2}", ms(fit.layer_seconds), fit.r2)));
         lines.push(("layers", format!("{} {:.0}% of a step", bar(1.0 - share, 12, ascii), 100.0 * (1.0 - share))));
         lines.push((
             "speed-up",

@@ -8,13 +8,12 @@ pub(super) fn panes(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
     let layers = app.run.layers().max(1) as u16;
     let strip_height = (layers.div_ceil(2) + 3).min(body.height * 2 / 5).max(5);
     if body.width < 100 || body.height < 24 {
-        // A list has a place where the chart and every layer keep theirs; one with the focus takes the strip's.
+        // A list has a place where the chart and every layer keep theirs, or where it has the focus.
         let every_layer = layers.div_ceil(2) + 3;
         let is_low = body.height < every_layer + 10;
         if is_low && matches!(app.pane(), Pane::Loss | Pane::Strip) {
-            let [chart, strip] =
-                Layout::vertical([Constraint::Min(7), Constraint::Length(every_layer.min(body.height / 2))])
-                    .areas(body);
+            let strip = every_layer.min(body.height.saturating_sub(7)).max(5);
+            let [chart, strip] = Layout::vertical([Constraint::Min(0), Constraint::Length(strip)]).areas(body);
             return vec![(Pane::Loss, chart), (Pane::Strip, strip)];
         }
         let heights = [Constraint::Min(7), Constraint::Length(strip_height), Constraint::Length(5)];
