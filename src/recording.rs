@@ -18,8 +18,12 @@ use crate::layer_path::LayerPath;
 pub const FILE: &str = "events.jsonl";
 
 /// Recordings that ship in `recordings/`.
-pub static SHIPPED: &[&str] =
-    &["recordings/quickstart.jsonl", "recordings/steered.jsonl", "recordings/polynomial.jsonl"];
+pub static SHIPPED: &[&str] = &[
+    "recordings/quickstart.jsonl",
+    "recordings/steered.jsonl",
+    "recordings/polynomial.jsonl",
+    "recordings/depth-matters.jsonl",
+];
 
 /// A recording that can't be read.
 #[derive(Debug)]
