@@ -20,7 +20,7 @@
 //! * core, plain values: [`layer_path`], [`subnetwork`], [`measurement`], [`note`], [`rng`], [`theory`], [`schedule`],
 //!   [`method`], [`config`], [`event`], [`experiment_event`], [`learning_rate`], [`cost`], [`step_time`]
 //! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`measure`], [`trainer`]
-//! * shell, with files, threads and the clock: [`faults`], [`recording`], [`run_dir`], [`fork`], [`session`], [`signals`],
+//! * shell, with files, threads and the clock: [`faults`], [`suspension`], [`recording`], [`run_dir`], [`fork`], [`session`], [`signals`],
 //!   [`rerun`], [`plan`], [`export`], [`headless`], [`experiment`]
 //! * screen: [`app`], [`player`], [`view`], [`user_config`], [`tui`]
 //! * both sides: [`cli`], [`verbs`]
@@ -62,6 +62,7 @@ pub mod session;
 pub mod signals;
 pub mod step_time;
 pub mod subnetwork;
+pub mod suspension;
 pub mod theory;
 pub mod trainer;
 pub mod tui;

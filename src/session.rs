@@ -25,6 +25,7 @@ use crate::faults;
 use crate::fork::Origin;
 use crate::recording::{self, Writer};
 use crate::run_dir::{self, RunDir};
+use crate::suspension;
 use crate::trainer::checkpoint::{self, Folder, NoStore, Store};
 use crate::trainer::{NotFinite, Trainer};
 
@@ -301,9 +302,11 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 /// Time between two words about an evaluation's progress.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// Microseconds of this session and earlier ones.
+/// Microseconds of this session and earlier ones, but for those in which the process was suspended.
 fn elapsed_us(began: Instant, earlier_us: u64) -> u64 {
-    earlier_us.saturating_add(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX))
+    let suspended = suspension::total();
+    let own = began.elapsed().saturating_sub(suspended);
+    earlier_us.saturating_add(u64::try_from(own.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Stamps, records and sends events.
@@ -325,7 +328,8 @@ impl Recorder {
             sender,
             writer: None,
             seq: Rc::default(),
-            began: Instant::now(),
+            // What was suspended before this session is no part of it.
+            began: Instant::now().checked_sub(suspension::total()).unwrap_or_else(Instant::now),
             earlier_us: 0,
             step: 0,
             last_checkpoint: None,

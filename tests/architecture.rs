@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules in order; each may use those of earlier rows, and of its own row.
 const ORDER: &[&[&str]] = &[
-    &["layer_path", "rng", "faults"],
+    &["layer_path", "rng", "faults", "suspension"],
     &["subnetwork", "measurement", "note"],
     &["schedule", "theory"],
     &["method"],
@@ -32,7 +32,7 @@ const SCREEN: &[(&str, &[&str])] = &[
     ("player", &["app", "event", "layer_path"]),
     ("view", &["app", "event", "experiment_event", "layer_path", "measurement", "schedule", "step_time"]),
     ("user_config", &["app", "config", "view"]),
-    ("tui", &["app", "view", "player", "event", "experiment_event", "user_config", "faults"]),
+    ("tui", &["app", "view", "player", "event", "experiment_event", "user_config", "faults", "suspension"]),
 ];
 
 /// Words that a module must not mention.

@@ -4,6 +4,7 @@
 //! there. A terminal that says nothing costs nothing.
 
 use std::io::{self, Write};
+use std::time::{Duration, Instant};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -12,10 +13,15 @@ const QUESTION: &[u8] = b"\x1b]11;?\x1b\\";
 /// The longest answer is `11;rgba:` and four times four digits with three strokes.
 const LONGEST: usize = 32;
 
+/// Who hasn't answered by then won't.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// What the terminal says, as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     is_awaited: bool,
+    /// When it was asked for.
+    asked: Option<Instant>,
     /// Since its beginning was seen.
     so_far: Option<String>,
 }
@@ -35,13 +41,15 @@ pub(super) enum Heard {
 pub(super) fn ask() -> Answer {
     let mut out = io::stdout();
     let is_awaited = out.write_all(QUESTION).and_then(|()| out.flush()).is_ok();
-    Answer { is_awaited, so_far: None }
+    Answer { is_awaited, asked: Some(Instant::now()), so_far: None }
 }
 
 impl Answer {
     /// Takes in what the terminal library took for a key: it knows no such answer, and spells it.
     pub(super) fn take(&mut self, key: &KeyEvent) -> Heard {
-        if !self.is_awaited {
+        // One that has begun is heard to its end.
+        let is_late = self.so_far.is_none() && self.asked.is_some_and(|asked| asked.elapsed() > PATIENCE);
+        if !self.is_awaited || is_late {
             return Heard::Key;
         }
         let is_alt = key.modifiers.contains(KeyModifiers::ALT);
@@ -113,7 +121,7 @@ mod tests {
     }
 
     fn heard(text: &str) -> (Vec<Heard>, Answer) {
-        let mut answer = Answer { is_awaited: true, so_far: None };
+        let mut answer = Answer { is_awaited: true, asked: None, so_far: None };
         (spelled(text).iter().map(|key| answer.take(key)).collect(), answer)
     }
 

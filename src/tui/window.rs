@@ -21,6 +21,7 @@ use crate::app::keys::Key;
 use crate::app::mouse::Gesture;
 use crate::app::themes::Themes;
 use crate::faults;
+use crate::suspension;
 use crate::view::Look;
 
 /// The least time between two frames.
@@ -90,6 +91,11 @@ pub(super) trait Show {
 
     /// Draws it.
     fn draw(&self, frame: &mut Frame<'_>, look: &Look);
+
+    /// It was drawn in an area.
+    fn drawn(&mut self, area: Rect, look: &Look) {
+        let _ = (area, look);
+    }
 }
 
 /// A window and its terminal.
@@ -278,7 +284,9 @@ impl Window {
                 Request::Suspend => {
                     self.screen.leave();
                     // Where the process can't be suspended, the screen just comes back.
-                    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
+                    suspension::during(|| {
+                        let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
+                    });
                     if self.screen.enter_again().is_err() {
                         return Some(Outcome::TerminalLost);
                     }
@@ -310,10 +318,11 @@ impl Window {
         }
     }
 
-    fn draw(&mut self, show: &impl Show) -> Result<()> {
+    fn draw(&mut self, show: &mut impl Show) -> Result<()> {
         (self.is_dirty, self.is_answering) = (false, false);
         let look = &self.look;
         self.screen.draw(|frame| show.draw(frame, look))?;
+        show.drawn(self.screen.area(), look);
         self.drawn = Instant::now();
         Ok(())
     }
