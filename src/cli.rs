@@ -77,7 +77,7 @@ pub enum Verb {
         /// A run, its directory, or an events.jsonl
         recording: String,
         /// How many times faster than it happened
-        #[arg(long, default_value_t = 1.0)]
+        #[arg(long, default_value_t = 1.0, value_parser = speed)]
         speed: f64,
         /// Draw another run beside this one; repeatable
         #[arg(long = "compare", value_name = "RUN")]
@@ -156,7 +156,7 @@ pub enum Verb {
         #[arg(long)]
         format: Format,
         /// Of a cast: how many times faster than it happened [default: done in a minute]
-        #[arg(long, value_name = "X")]
+        #[arg(long, value_name = "X", value_parser = speed)]
         speed: Option<f64>,
         /// The folder to make, or a cast's file
         #[arg(long, value_name = "DIR|FILE")]
@@ -208,4 +208,10 @@ pub enum Listed {
     Recordings,
     /// What can be done on the screen, with the keys that do it
     Actions,
+}
+
+/// A speed of a replay.
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: Option<f64> = text.parse().ok();
+    speed.filter(|s| (0.01..=1e6).contains(s)).ok_or_else(|| "a speed lies between 0.01 and 1000000".to_owned())
 }

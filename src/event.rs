@@ -261,6 +261,20 @@ pub enum Why {
     Final,
 }
 
+impl Why {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Cadence => "cadence",
+            Self::Command => "you",
+            Self::Curve => "curve",
+            Self::Final => "final",
+            Self::Transition => "transition",
+            Self::Probe => "probe",
+        }
+    }
+}
+
 /// The loss at one path length, on fixed batches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -310,6 +324,33 @@ impl Transition {
             Some(0) => "recovered at once".to_owned(),
             Some(1) => "recovered after 1 step".to_owned(),
             Some(n) => format!("recovered after {n} steps"),
+        }
+    }
+}
+
+impl Command {
+    /// In words.
+    pub fn words(self) -> String {
+        match self {
+            Self::Pause => "pause".to_owned(),
+            Self::Resume => "resume".to_owned(),
+            Self::Step { steps: 1 } => "train one step".to_owned(),
+            Self::Step { steps } => format!("train {steps} steps"),
+            Self::SetPathLength { stage, path_length } => {
+                format!("stage {}: path length {path_length}", stage + 1)
+            }
+            Self::SetStageSteps { stage, steps } => format!("stage {}: {steps} steps", stage + 1),
+            Self::NextStage => "next stage".to_owned(),
+            Self::PreviousStage => "previous stage".to_owned(),
+            Self::Evaluate => "evaluate the model".to_owned(),
+            Self::EvaluateCurve => "evaluate over path lengths".to_owned(),
+            Self::Measure { what } => format!("measure {}", what.name()),
+            Self::Cancel => "cancel the evaluation".to_owned(),
+            Self::Save => "save a checkpoint".to_owned(),
+            Self::SetLearningRateScale { scale } => format!("learning rate x {scale:.3}"),
+            Self::Note { text } => format!("note: {}", text.text()),
+            Self::Stop => "save and stop".to_owned(),
+            Self::Abort => "abort".to_owned(),
         }
     }
 }

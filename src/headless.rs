@@ -8,17 +8,19 @@ use std::io::{self, IsTerminal, Write};
 use crossbeam_channel::{Receiver, Sender};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::event::{Command, Event, Stamped, Why};
+use crate::event::{Command, Event, Stamped, Started, Why};
 use crate::schedule::Schedule;
 use crate::step_time::StepTimes;
 
 /// How much is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Whether events go to stdout.
     pub json: bool,
     /// Whether text for people goes to stderr.
     pub text: bool,
+    /// How a run began that is gone on with: it isn't told again.
+    pub started: Option<Started>,
 }
 
 /// Prints events until the run ends, showing each to `watch` as well. Returns the last.
@@ -30,6 +32,7 @@ pub fn run(
 ) -> Option<Event> {
     let mut out = io::stdout().lock();
     let mut human = Human::new(options.text);
+    options.started.iter().for_each(|started| human.begin(started));
     let mut is_open = options.json;
     let mut last = None;
     for stamped in events {
@@ -86,6 +89,14 @@ impl Human {
         }
     }
 
+    /// What is known from the beginning on.
+    fn begin(&mut self, s: &Started) {
+        (self.layers, self.total, self.tokens_per_step) =
+            (s.schedule.layers, s.schedule.total_steps(), s.tokens_per_step);
+        self.items.clone_from(&s.items);
+        self.schedule = Some(s.schedule.clone());
+    }
+
     fn say(&self, line: &str) {
         if self.is_on {
             // A closed stderr must not end the run.
@@ -129,10 +140,7 @@ impl Human {
     fn line(&mut self, stamped: &Stamped) -> Option<String> {
         match &stamped.event {
             Event::Started(s) => {
-                (self.layers, self.total, self.tokens_per_step) =
-                    (s.schedule.layers, s.schedule.total_steps(), s.tokens_per_step);
-                self.items.clone_from(&s.items);
-                self.schedule = Some(s.schedule.clone());
+                self.begin(s);
                 let floor = s.floor.map_or(String::new(), |f| format!(", entropy floor {f:.4}"));
                 Some(format!(
                     "run {}: {} {} on {}, {} parameters, {}{floor}",
@@ -169,8 +177,9 @@ impl Human {
             Event::Evaluated { step, why, scores } => {
                 let each = scores.iter().map(|s| format!("{}/{}: {:.4}", s.path_length, self.layers, s.loss));
                 let each: Vec<String> = each.collect();
-                (*why != Why::Probe)
-                    .then(|| format!("step {step}: evaluation ({why:?}) loss at path length {}", each.join(", ")))
+                (*why != Why::Probe).then(|| {
+                    format!("step {step}: evaluation ({}), loss at path length {}", why.word(), each.join(", "))
+                })
             }
             Event::Measured(m) => {
                 Some(format!("step {}: {} {}/{}  {}", m.step, m.name, m.path_length, self.layers, m.line()))
@@ -183,8 +192,10 @@ impl Human {
                     t.step, t.from, t.to, t.at, t.before, t.entered, t.peak, t.after
                 ))
             }
-            Event::Applied { step, command } => Some(format!("step {step}: {command:?}")),
-            Event::Refused { step, command, reason } => Some(format!("step {step}: {command:?} refused: {reason}")),
+            Event::Applied { step, command } => Some(format!("step {step}: {}", command.words())),
+            Event::Refused { step, command, reason } => {
+                Some(format!("step {step}: {}: refused, {reason}", command.words()))
+            }
             Event::Saved { step, file, .. } => Some(format!("step {step}: saved {file}")),
             Event::Finished { step, ending, weights } => {
                 let times = self.schedule.as_ref().and_then(|s| self.times.fit(s));
@@ -205,11 +216,12 @@ impl Human {
         let (before, before_us) = std::mem::replace(&mut self.last_step, (step + 1, us));
         let seconds = (us - before_us) as f64 / 1e6;
         let rate = (step + 1).saturating_sub(before) as f64 * self.tokens_per_step as f64 / seconds.max(1e-6);
-        let mean = self.loss.0 / f64::from(self.loss.1);
-        self.loss = (0.0, 0);
+        let (sum, steps) = std::mem::replace(&mut self.loss, (0.0, 0));
+        let mean = sum / f64::from(steps);
+        let of = if steps == 1 { String::new() } else { format!(" (mean of {steps} steps)") };
         self.last_line_us = us;
         Some(format!(
-            "step {}/{}  path length {length}/{}  subnetwork loss {mean:.4}  {rate:.0} {}/s",
+            "step {}/{}  path length {length}/{}  subnetwork loss {mean:.4}{of}  {rate:.0} {}/s",
             step + 1,
             self.total,
             self.layers,

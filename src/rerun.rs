@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::event::{Command, Ending, Event, Stamped};
 use crate::recording;
 use crate::session::Scripted;
-use crate::trainer::CUT_SHORT;
+use crate::trainer::{CUT_SHORT, CUT_SHORT_BEFORE};
 
 /// The commands of a recording, for the session that trains it again.
 pub fn script(recorded: &[Stamped]) -> Vec<Scripted> {
@@ -29,7 +29,7 @@ pub fn script(recorded: &[Stamped]) -> Vec<Scripted> {
                 }
                 end = None;
             }
-            Event::Refused { reason, .. } if reason == CUT_SHORT => {}
+            Event::Refused { reason, .. } if was_cut_short(reason) => {}
             Event::Applied { step, command } | Event::Refused { step, command, .. } => {
                 script.push(Scripted { at_step: Some(*step), command: *command });
             }
@@ -170,7 +170,7 @@ fn is_compared(event: &Event) -> bool {
     match event {
         Event::Saved { .. } | Event::Resumed { .. } | Event::Finished { .. } | Event::Progress { .. } => false,
         Event::Applied { command, .. } => !matches!(command, Command::Stop | Command::Abort),
-        Event::Refused { reason, .. } => reason != CUT_SHORT,
+        Event::Refused { reason, .. } => !was_cut_short(reason),
         _ => true,
     }
 }
@@ -237,6 +237,11 @@ fn is_same(a: &Event, b: &Event, closeness: Closeness) -> bool {
 
 fn text(event: &Event) -> String {
     serde_json::to_string(event).unwrap_or_else(|_| format!("{event:?}"))
+}
+
+/// Whether that is why an evaluation was not finished.
+fn was_cut_short(reason: &str) -> bool {
+    reason == CUT_SHORT || reason == CUT_SHORT_BEFORE
 }
 
 #[cfg(test)]

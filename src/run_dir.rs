@@ -31,6 +31,10 @@ impl RunDir {
     pub fn create(runs: &Path, name: Option<&str>, config: &str) -> Result<Self> {
         fs::create_dir_all(runs).with_context(|| format!("making the run directory {}", runs.display()))?;
         if let Some(name) = name {
+            let is_one = Path::new(name).components().eq([std::path::Component::Normal(name.as_ref())]);
+            if !is_one {
+                bail!("a run can't be named `{name}`: --name must be one folder's name, below {}", runs.display());
+            }
             let dir = runs.join(name);
             return match fs::create_dir(&dir) {
                 Ok(()) => Self::lock(dir),

@@ -12,6 +12,9 @@ use serde::Serialize;
 use crate::event::{Event, Stamped};
 use crate::schedule::Schedule;
 
+/// A model that explains less of the variance says more of the noise than of layers.
+const LEAST_R2: f64 = 0.5;
+
 /// Recent steps of each path length that are kept.
 const RECENT: usize = 64;
 
@@ -138,6 +141,10 @@ impl StepTimes {
         if fixed_seconds < -layer_seconds {
             return None;
         }
+        let r2 = nt * nt / (nn * tt);
+        if r2 < LEAST_R2 {
+            return None;
+        }
         let seconds = |n: f64| fixed_seconds + layer_seconds * n;
         let full = seconds(schedule.layers as f64);
         let ratio = |full: f64, spent: f64| if spent > 0.0 { full / spent } else { 1.0 };
@@ -152,7 +159,7 @@ impl StepTimes {
         Some(Fit {
             fixed_seconds,
             layer_seconds,
-            r2: nt * nt / (nn * tt),
+            r2,
             steps: points.len(),
             predicted_speed_up: ratio(schedule.total_steps() as f64 * full, planned),
             measured_speed_up: ratio(whole, spent),

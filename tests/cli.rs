@@ -124,8 +124,20 @@ fn bad_usage_and_configs_end_with_2() {
     refused(&place, &["plan", "nothing"], 2, &["nothing"]);
     let commands = place.write("c.jsonl", "{\"command\":\"dance\"}\n");
     refused(&place, &[TINY, "--headless", "--commands", &commands], 2, &["c.jsonl, line 1", "dance"]);
+    let paused = place.write("p.jsonl", "{\"at_step\":3,\"command\":\"pause\"}\n");
+    refused(&place, &[TINY, "--headless", "--commands", &paused], 2, &["--commands", "paused at step 3", "`resume`"]);
     // Nothing was begun.
     assert!(!place.path().join("runs").exists());
+    for name in ["../evil", "", "a/b", ".."] {
+        refused(
+            &place,
+            &[TINY, "--headless", "--name", name],
+            1,
+            &["can't be named", "--name must be one folder's name"],
+        );
+    }
+    assert!(!place.path().join("evil").exists());
+    refused(&place, &["replay", "recordings/quickstart.jsonl", "--speed", "0"], 2, &["--speed", "between 0.01 and"]);
 }
 
 #[test]

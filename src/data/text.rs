@@ -109,7 +109,11 @@ impl Text {
         let needed = config.model.context + 1;
         for (name, tokens, remedy) in [
             ("training", &train, "give more text with data.path"),
-            ("validation", &validation, "raise data.validation_share or give data.validation_path"),
+            (
+                "validation",
+                &validation,
+                "it is cut off by whole documents: give more of them, raise data.validation_share or give data.validation_path",
+            ),
         ] {
             if tokens.len() < needed {
                 let n = tokens.len();

@@ -117,5 +117,8 @@ pub(super) fn without_stages(given: &Given<'_>, name: &str, what: &str) -> Resul
     if given.rows.is_empty() {
         return Ok(vec![whole_run_unfixed(given)]);
     }
-    Err(("stage", format!("must be left out under {name}: how many layers a step has follows from {what}")))
+    Err((
+        "stage",
+        format!("must be left out under {name}: how many layers a step has follows from {what} (--set stage=[])"),
+    ))
 }

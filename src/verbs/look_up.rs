@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use super::desk::{self, Desk};
 use super::references;
-use super::{Exit, has_terminal, looks_of, recording_file, user_of};
+use super::{Exit, lacks_terminal, looks_of, recording_file, user_of};
 use crate::app::actions::Mode;
 use crate::app::keymap::Keymap;
 use crate::cli::{Cli, Listed, Train};
@@ -28,9 +28,9 @@ use crate::{method, objective, plan as plans, recording, run_dir, user_config};
 /// If it can't be read, or there is no terminal.
 pub fn replay(args: &Train, name: &str, speed: f64, beside: &[String], follows: bool) -> Result<Exit> {
     let file = recording_file(&args.run_dir, name)?;
-    if !has_terminal() {
+    if let Some(why) = lacks_terminal() {
         recording::read(&file)?;
-        anyhow::bail!("replay needs a terminal; {} holds the events as JSON lines", file.display());
+        anyhow::bail!("replay needs a terminal, but {why}; {} holds the events as JSON lines", file.display());
     }
     let helpers = references::load(args, beside)?;
     let user = user_of(args, true)?;

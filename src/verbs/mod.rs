@@ -107,8 +107,22 @@ fn looks_of(args: &Train, user: &UserConfig) -> Result<Looks> {
 
 /// Whether there is a terminal that a screen can be drawn on.
 fn has_terminal() -> bool {
-    let is_dumb = std::env::var("TERM").map_or(true, |term| term.is_empty() || term == "dumb");
-    std::io::stdout().is_terminal() && std::io::stdin().is_terminal() && !is_dumb
+    lacks_terminal().is_none()
+}
+
+/// Why there is no terminal that a screen could be drawn on, if so.
+fn lacks_terminal() -> Option<String> {
+    if !std::io::stdout().is_terminal() {
+        return Some("stdout is none".to_owned());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Some("stdin is none".to_owned());
+    }
+    match std::env::var("TERM") {
+        Ok(term) if !term.is_empty() && term != "dumb" => None,
+        Ok(term) => Some(format!("TERM is `{term}`")),
+        Err(_) => Some("TERM is not set".to_owned()),
+    }
 }
 
 /// The recording's file that a person means: a shipped one's name, a file, a directory, or a run's name.

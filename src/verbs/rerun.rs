@@ -65,7 +65,12 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
         comparer.take(&stamped.event);
     };
     if is_headless || !has_terminal() {
-        headless::run(&session.events, &session.commands, headless::Options { json: false, text: !args.quiet }, watch);
+        headless::run(
+            &session.events,
+            &session.commands,
+            headless::Options { json: false, text: !args.quiet, started: None },
+            watch,
+        );
     } else {
         let closed = signal.clone();
         let user = user_of(args, true)?;

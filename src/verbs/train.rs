@@ -13,7 +13,7 @@ use super::{Exit, code_of, has_terminal, looks_of, user_of};
 use crate::cli::Train;
 use crate::config::load::{ConfigError, load, parse};
 use crate::config::{RunConfig, Source as DataSource};
-use crate::event::Event;
+use crate::event::{Command, Event};
 use crate::fork as forks;
 use crate::run_dir::{self, RunDir};
 use crate::session::{self, Job, Scripted};
@@ -21,7 +21,7 @@ use crate::signals;
 use crate::trainer::checkpoint::Named;
 use crate::tui;
 use crate::tui::terminal::mark_survivable_thread;
-use crate::{headless, objective};
+use crate::{headless, objective, recording};
 
 /// The shipped config that is trained when none is named.
 const DEFAULT_CONFIG: &str = "quickstart";
@@ -37,6 +37,7 @@ pub fn train(args: &Train) -> Result<Exit> {
     let script = args.commands.as_deref().map_or(Ok(Vec::new()), read_script)?;
     let helpers = references::load(args, &args.references)?;
     if is_headless {
+        goes_on(&script)?;
         return without_screen(args, script);
     }
     let (targets, receiver) = crossbeam_channel::unbounded();
@@ -61,12 +62,16 @@ pub fn train(args: &Train) -> Result<Exit> {
 fn without_screen(args: &Train, script: Vec<Scripted>) -> Result<Exit> {
     let (job, config) = job(args)?;
     let Some(run) = job.run() else { anyhow::bail!("a rerun is not trained here") };
+    warn_of_threads(&config);
     let dir = run.path().to_owned();
+    let before = if matches!(job, Job::Resume(_)) { recording::read(&dir.join(recording::FILE))? } else { Vec::new() };
+    let started =
+        before.into_iter().find_map(|s| if let Event::Started(started) = s.event { Some(*started) } else { None });
     log_to(&run.log_file())?;
     let on_thread_start = mark_survivable_thread;
     let session = session::spawn(session::Options { job, config, script, with_history: false, on_thread_start })?;
     let signal = signals::forward(session.commands.clone())?;
-    let options = headless::Options { json: true, text: !args.quiet };
+    let options = headless::Options { json: true, text: !args.quiet, started };
     let last = headless::run(&session.events, &session.commands, options, |_| {});
     session.join();
     let mut exit = Exit { code: code_of(last.as_ref(), signal.exit_code()), ..Exit::default() };
@@ -224,6 +229,31 @@ fn read_script(file: &Path) -> Result<Vec<Scripted>> {
         script.push(scripted);
     }
     Ok(script)
+}
+
+/// Whether commands leave a run that only they can resume going.
+fn goes_on(script: &[Scripted]) -> Result<()> {
+    let mut paused = None;
+    for scripted in script {
+        match scripted.command {
+            Command::Pause => paused = Some(scripted.at_step.unwrap_or(0)),
+            Command::Resume | Command::Stop | Command::Abort => paused = None,
+            _ => {}
+        }
+    }
+    let Some(step) = paused else { return Ok(()) };
+    let problem = format!("the run is paused at step {step} and nothing resumes it: add a `resume` or a `stop`");
+    Err(ConfigError { origin: "--commands".to_owned(), problems: vec![problem] }.into())
+}
+
+/// More threads than cores only wait for each other.
+fn warn_of_threads(config: &RunConfig) {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if config.train.threads > cores {
+        let threads = config.train.threads;
+        let _ =
+            writeln!(std::io::stderr(), "train.threads is {threads}, but this machine has {cores} cores: that is slow");
+    }
 }
 
 /// Log lines go to the run's file, never to the screen.
