@@ -86,8 +86,13 @@ fn charts_and_casts_are_written() {
     assert!(output.status.success(), "{}", stderr(&output));
     let svg = fs::read_to_string(place.path().join("charts/loss.svg")).unwrap();
     assert!(svg.contains("full model") && svg.contains("ema 0.98") && !svg.contains("NaN"));
-    for name in ["evaluations", "transitions", "layers"] {
-        assert!(fs::read_to_string(place.path().join(format!("charts/{name}.svg"))).unwrap().contains("<polyline"));
+    // The run was steered into its second stage.
+    assert!(svg.contains("stage 2"));
+    // The first curve's colour: on it, and in the legend.
+    for name in ["loss", "evaluations", "transitions", "layers"] {
+        let svg = fs::read_to_string(place.path().join(format!("charts/{name}.svg"))).unwrap();
+        let curves = svg.lines().filter(|l| l.starts_with("<polyline") && l.contains("#0072B2")).count();
+        assert_eq!(curves, 2, "{name}");
     }
     let args = ["export", STEERED, "--format", "cast", "--out", "a.cast", "--speed", "0.25", "--theme", "light"];
     let output = place.output(&args);

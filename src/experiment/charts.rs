@@ -51,6 +51,7 @@ fn measured<'a>(
             y: format!("{} (mean and standard deviation over seeds)", table.name),
             lines: labelled.into_iter().map(line).filter(|line| !line.points.is_empty()).collect(),
             marks: Vec::new(),
+            changes: Vec::new(),
             is_training: true,
         }
     };
@@ -95,6 +96,7 @@ fn chart(results: &Results, horizon: &Horizon, (_, axis, of): &Measure) -> Chart
         y: format!("full model's loss, {} (mean and standard deviation over seeds)", results.loss_unit),
         lines: lines.collect(),
         marks: marks.into_iter().flatten().collect(),
+        changes: Vec::new(),
         is_training: true,
     }
 }

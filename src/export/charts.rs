@@ -35,7 +35,7 @@ fn chart(figures: &Figures, title: &str, x: &str, y: &str, lines: Vec<Line>) -> 
     let subtitle = run.map_or(String::new(), |s| format!("{}, {}, {}", s.method, s.objective, s.data));
     let title = run.map_or(title.to_owned(), |s| format!("{}: {title}", s.run));
     let (x, y) = (x.to_owned(), y.to_owned());
-    Chart { title, subtitle, x, y, lines, marks: Vec::new(), is_training: false }
+    Chart { title, subtitle, x, y, lines, marks: Vec::new(), changes: Vec::new(), is_training: false }
 }
 
 fn line(label: &str, points: impl IntoIterator<Item = [f64; 3]>) -> Line {
@@ -53,6 +53,11 @@ fn ranges(steps: &[Step]) -> Vec<[f64; 3]> {
     steps.chunks(steps.len().div_ceil(POINTS).max(1)).map(range).collect()
 }
 
+/// Where stages begin, but for the first.
+fn stages(figures: &Figures) -> Vec<(f64, String)> {
+    figures.stages.iter().skip(1).map(|(step, stage)| (*step as f64, format!("stage {}", stage + 1))).collect()
+}
+
 fn loss(figures: &Figures) -> Chart {
     let smooth = figures.steps.chunks(figures.steps.len().div_ceil(POINTS).max(1)).map(|part| {
         let last = part[part.len() - 1];
@@ -68,6 +73,7 @@ fn loss(figures: &Figures) -> Chart {
     let marks = floor.map(|floor| Mark { label: "entropy floor".to_owned(), value: floor.into() });
     Chart {
         marks: marks.into_iter().collect(),
+        changes: stages(figures),
         is_training: true,
         ..chart(figures, "loss", "steps", figures.loss_unit(), lines)
     }
@@ -76,7 +82,11 @@ fn loss(figures: &Figures) -> Chart {
 fn evaluations(figures: &Figures) -> Chart {
     let full = figures.full().map(|(steps, score)| [steps as f64, score.loss.into(), score.spread.into()]);
     let lines = vec![line("full model, spread over batches", full)];
-    Chart { is_training: true, ..chart(figures, "evaluations", "steps", figures.loss_unit(), lines) }
+    Chart {
+        changes: stages(figures),
+        is_training: true,
+        ..chart(figures, "evaluations", "steps", figures.loss_unit(), lines)
+    }
 }
 
 fn transitions(figures: &Figures) -> Chart {

@@ -41,6 +41,8 @@ pub struct Chart {
     pub lines: Vec<Line>,
     /// Levels; those far outside the curves are left out.
     pub marks: Vec<Mark>,
+    /// Where something changed along the x axis, and what is written there.
+    pub changes: Vec<(f64, String)>,
     /// Whether the curves are of training: their first steps fall so steeply that they would flatten all that follows, and
     /// are cut.
     pub is_training: bool,
@@ -147,6 +149,10 @@ impl Chart {
             let text = format!("{} {:.3}", mark.label, mark.value);
             chart.draw_series(std::iter::once(Text::new(text, (x0, mark.value), ("sans-serif", 12))))?;
         }
+        for (x, text) in self.changes.iter().filter(|(x, _)| (x0..=x1).contains(x)) {
+            chart.draw_series(DashedLineSeries::new([(*x, y0), (*x, y1)], 2, 4, BLACK.mix(0.4).into()))?;
+            chart.draw_series(std::iter::once(Text::new(text.clone(), (*x, y1), ("sans-serif", 12))))?;
+        }
         for (index, line) in self.lines.iter().enumerate() {
             let color = COLORS[index % COLORS.len()];
             let (dash, gap) = DASHES[index / COLORS.len() % DASHES.len()];
@@ -200,6 +206,7 @@ mod tests {
                 Mark { label: "floor".to_owned(), value: 1.2 },
                 Mark { label: "far".to_owned(), value: -900.0 },
             ],
+            changes: vec![(50.0, "stage 2".to_owned()), (900.0, "stage 3".to_owned())],
             is_training: true,
         }
     }
@@ -230,6 +237,7 @@ mod tests {
         let curves = |color: &str| svg.lines().filter(|l| l.starts_with("<polyline") && l.contains(color)).count();
         assert_eq!((curves("#0072B2"), curves("#D55E00")), (2, 2));
         assert!(svg.contains("floor 1.200") && !svg.contains("far"));
+        assert!(svg.contains("stage 2") && !svg.contains("stage 3"), "what lies on the chart");
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
         assert_eq!(svg, chart().to_svg(), "the same chart gives the same bytes");
         let empty = Chart { lines: Vec::new(), ..chart() }.to_svg();

@@ -129,6 +129,7 @@ pub(super) fn charts(results: &Results) -> Vec<(&'static str, Chart)> {
         y: y.to_owned(),
         lines: lines.into_iter().filter(|line| !line.points.is_empty()).collect(),
         marks: Vec::new(),
+        changes: Vec::new(),
         is_training: false,
     };
     let psi = "mean psi over layers";
