@@ -83,6 +83,43 @@ fn a_live_run_goes_on_while_others_are_looked_at_and_is_alone() {
 }
 
 #[test]
+fn a_run_begun_while_one_that_has_ended_lies_behind_is_come_back_to() {
+    let place = Place::new();
+    place.train("whole", &[]);
+    let script = place.write("stop.jsonl", "{\"at_step\":6000,\"command\":\"stop\"}\n");
+    let live = [LONG, &["--name", "live", "--commands", &script]].concat();
+    let mut screen = Screen::open(&place, &live, &[], (120, 36));
+    screen.see("● RUNNING");
+    screen.press("6");
+    screen.see("open here");
+    screen.press("/whole\r");
+    screen.see("full model");
+    screen.press("v");
+    screen.see("REPLAY");
+    screen.see("■ live 6000/1000000 behind");
+    screen.press("6");
+    screen.see("▸ whole");
+    screen.press("\x1b");
+    screen.see("configs");
+    screen.press("/quickstart\r");
+    screen.see("parameters");
+    screen.press("\r");
+    screen.see("Start quickstart?");
+    screen.press("\r");
+    screen.wait("the new run", |s| s.contains("● RUNNING") && s.contains("quickstart-1"));
+    screen.press("6");
+    screen.see("open here");
+    screen.press("\r");
+    let shown = screen.see("● RUNNING");
+    assert!(shown.contains("quickstart-1"), "{shown}");
+    screen.press("q");
+    screen.see("save and stop");
+    screen.press("s");
+    assert_eq!(screen.end().0, 0);
+    assert!(matches!(place.events("quickstart-1").last(), Some(Event::Finished { ending: Ending::Stopped, .. })));
+}
+
+#[test]
 fn a_stopped_run_is_resumed_and_a_finished_one_forked_from_the_screen() {
     let place = Place::new();
     let whole = place.train("whole", &[]);

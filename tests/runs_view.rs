@@ -9,10 +9,11 @@ use raptr_tui::app::keys::Key;
 use raptr_tui::app::mouse::Gesture;
 use raptr_tui::app::runs::list::{Kind, Row, Standing};
 use raptr_tui::app::runs::{Behind, Checkpoint, Details, News, Wish};
-use raptr_tui::app::{App, Msg, Options, Request, Screen, State, Tie};
+use raptr_tui::app::themes::{Choice, Themes};
+use raptr_tui::app::{App, Msg, Options, Pane, Request, Screen, State, Tie};
 use raptr_tui::event::Ending;
 use raptr_tui::view::glyphs::Glyphs;
-use raptr_tui::view::{Look, hit};
+use raptr_tui::view::{Look, hit, room};
 use ratatui::layout::Rect;
 
 fn run(name: &str, standing: Standing, steps: (u64, u64), full_loss: Option<f32>, age: u64) -> Row {
@@ -131,6 +132,25 @@ fn every_size_and_state_is_drawn() {
             picture(app, &look("default"), width, height);
         }
     }
+}
+
+#[test]
+fn themes_are_chosen_here_as_well_and_details_scroll_to_their_end() {
+    let mut app = app();
+    details(&mut app);
+    let themes = ["default", "dark"].map(|n| Choice { name: n.to_owned(), about: String::new() });
+    app.ui.themes = Themes::new(themes.to_vec(), 0);
+    press(&mut app, &[Key::Char('T')]);
+    assert!(picture(&app, &look("default"), 120, 36).contains("Themes"));
+    press(&mut app, &[Key::Esc, Key::Tab]);
+    assert_eq!(app.pane(), Pane::RunDetails);
+    let area = Rect::new(0, 0, 80, 24);
+    app.ui.room = room(&app, &look("default"), area);
+    assert!(app.ui.room.details > 0, "{:?}", app.ui.room);
+    press(&mut app, &[Key::Down; 99]);
+    let lowest = picture(&app, &look("default"), 80, 24);
+    press(&mut app, &[Key::Up]);
+    assert_ne!(picture(&app, &look("default"), 80, 24), lowest, "no press is lost on the way back");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 #[path = "common/picture.rs"]
 mod picture;
 
-use picture::{render, text};
+use picture::{look, render, text};
 use raptr_tui::app::actions::Mode;
 use raptr_tui::app::keys::Key;
 use raptr_tui::app::mouse::{Gesture, Target};
@@ -15,7 +15,7 @@ use raptr_tui::measurement::FORECAST;
 use raptr_tui::schedule::{Schedule, Stage};
 use raptr_tui::view::glyphs::Glyphs;
 use raptr_tui::view::theme::{Depth, find};
-use raptr_tui::view::{Look, hit};
+use raptr_tui::view::{Look, hit, room};
 use ratatui::layout::Rect;
 
 /// Two stages of 100 steps, of which 150 are trained.
@@ -141,7 +141,18 @@ fn only_the_pane_with_the_focus_scrolls_and_no_further_than_it_goes() {
     press(&mut app, Key::Tab, 3);
     assert_eq!(app.pane(), Pane::Layers);
     press(&mut app, Key::Up, 1);
+    assert!(layers(&app), "nothing is above the topmost");
+    app.ui.room = room(&app, &look("default"), Rect::new(0, 0, 120, 36));
+    press(&mut app, Key::Down, 1);
     assert!(!layers(&app));
+    // Down to the input's layer and no further: the way back begins with the first press.
+    press(&mut app, Key::Down, 1000);
+    let lowest = |app: &App| shown(app, false, 120, 36).contains("│  1 ");
+    assert!(lowest(&app));
+    press(&mut app, Key::Up, 1);
+    assert!(!lowest(&app));
+    press(&mut app, Key::Up, 1000);
+    assert!(layers(&app));
     press(&mut app, Key::Char('?'), 1);
     press(&mut app, Key::Down, 1000);
     assert!(matches!(&app.ui.overlay, Overlay::Help(help) if help.line < 100));
@@ -326,9 +337,9 @@ fn clicks_and_the_wheel_do_what_keys_do() {
     let layers = place_of(&app, "▸", 120, 36);
     press(&mut app, Key::Tab, 3);
     assert_ne!(app.pane(), Pane::Layers);
-    mouse(&mut app, layers, Gesture::WheelUp, 0);
-    assert_eq!((app.pane(), app.ui.scroll), (Pane::Layers, 3));
     mouse(&mut app, layers, Gesture::WheelDown, 0);
+    assert_eq!((app.pane(), app.ui.scroll), (Pane::Layers, 3));
+    mouse(&mut app, layers, Gesture::WheelUp, 0);
     mouse(&mut app, layers, Gesture::Click, 1_000_000);
     assert!(!app.ui.expanded && app.ui.scroll == 0);
     mouse(&mut app, layers, Gesture::Click, 1_300_000);

@@ -349,6 +349,17 @@ fn what_calls_for_a_look_is_seen_from_everywhere_until_it_was_looked_at() {
 }
 
 #[test]
+fn the_footer_says_how_a_measurement_is_given_up() {
+    let mut app = app_at(&shipped("quickstart.jsonl"), 400);
+    let last = |app: &App| text(&render(app, &look("default"), 120, 36)).lines().last().unwrap().to_owned();
+    assert!(!last(&app).contains("give up"));
+    press(&mut app, &[Key::Char('C')]);
+    assert!(last(&app).starts_with(" Esc give up measuring"), "{}", last(&app));
+    press(&mut app, &[Key::Esc]);
+    assert!(!last(&app).contains("give up"));
+}
+
+#[test]
 fn a_screen_of_128_layers_and_one_of_nothing_are_drawn_as_well() {
     let long = synthetic(128, 3000, 1.0, "训练🦖运行ﾃｽﾄ");
     let empty = App::new(Options::default());
@@ -584,8 +595,7 @@ proptest! {
 }
 
 #[test]
-fn a_frame_is_quick_after_many_steps() {
-    // No timing here (the benches have it): only that what is kept does not grow with the run.
+fn what_is_kept_does_not_grow_with_the_run() {
     let app = synthetic(128, 60_000, 1.0, "long");
     assert!(app.run.history.len() <= 62_000 && app.run.paths.len() <= 1024);
 }

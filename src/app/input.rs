@@ -13,9 +13,18 @@ use crate::measurement::WHATS;
 impl App {
     pub(super) fn key(&mut self, key: Key, us: u64) -> Vec<Request> {
         self.ui.notice = None;
+        if self.shows_failure() {
+            self.ui.has_read_failure = true;
+            if matches!(key, Key::Esc | Key::Enter) {
+                return Vec::new();
+            }
+        }
         if self.ui.themes.is_open() {
+            if let Some(requests) = self.key_of_the_program(key, us) {
+                return requests;
+            }
             self.ui.themes.key(key);
-            return self.key_of_the_program(key, us).unwrap_or_default();
+            return Vec::new();
         }
         match std::mem::take(&mut self.ui.overlay) {
             Overlay::None => {}
@@ -40,13 +49,17 @@ impl App {
             Overlay::Schedule(editor) => return self.key_in_editor(key, editor, us),
             Overlay::Menu => return self.key_in_menu(key, us),
         }
-        if self.ui.log.is_typing {
+        if self.ui.log.is_typing && self.ui.screen == Screen::Log {
             if let Some(requests) = self.key_of_the_program(key, us) {
                 return requests;
             }
             self.ui.log.key(key);
             self.ui.scroll = 0;
             return Vec::new();
+        }
+        let is_asked = self.ui.screen == Screen::Runs && (self.ui.runs.is_typing || self.ui.runs.question.is_some());
+        if is_asked && let Some(requests) = self.key_of_the_program(key, us) {
+            return requests;
         }
         if let Some(requests) = self.key_in_runs(key) {
             return requests;
@@ -83,7 +96,7 @@ impl App {
             Overlay::Palette(palette) => palette.paste(text),
             Overlay::Help(help) => help.filter.insert(text),
             _ if self.ui.screen == Screen::Runs && self.ui.runs.paste(text) => {}
-            _ if self.ui.log.is_typing => self.ui.log.text.insert(text),
+            _ if self.ui.log.is_typing && self.ui.screen == Screen::Log => self.ui.log.text.insert(text),
             _ => self.ui.notice = Some("pasted text is only taken where something is typed, as behind :".to_owned()),
         }
     }

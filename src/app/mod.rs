@@ -1,7 +1,7 @@
 //! The app: what the screen knows, and what keys do to it.
 //!
-//! `run` is folded from events and from nothing else, so that a live run, a replay and a test show the same; `ui` is what
-//! the person at the keyboard has chosen. The only place where either changes is here. Never touches candle, a file, a
+//! `run` is folded from events (but for what the machine's alarms say in its log), so that a live run, a replay and a test
+//! show the same; `ui` is what the person at the keyboard has chosen. Never touches candle, a file, a
 //! clock, a thread or the trainer: keys and ticks arrive as plain values, wishes leave as [`Request`]s.
 
 pub mod actions;
@@ -276,9 +276,39 @@ impl App {
         if self.pane() == pane { self.ui.scroll } else { 0 }
     }
 
-    /// Lines that the pane with the focus could be scrolled by if it showed one at a time.
+    /// Whether the news of the run's failure lie over the screen.
+    pub fn shows_failure(&self) -> bool {
+        let is_news = self.run.failure.is_some() && !self.ui.has_read_failure;
+        is_news && self.ui.overlay == Overlay::None && self.ui.screen != Screen::Runs
+    }
+
+    /// Scrolls the pane with the focus, up if positive. The log and the transitions begin at their ends, other lists at
+    /// their tops.
+    fn scroll_up(&mut self, by: isize) {
+        let by = if matches!(self.pane(), Pane::Log | Pane::Transitions) { by } else { -by };
+        self.ui.scroll = self.ui.scroll.saturating_add_signed(by).min(self.scroll_limit());
+    }
+
+    /// Whether what comes new comes where the list with the focus begins.
+    fn is_newest_first(&self) -> bool {
+        matches!(self.pane(), Pane::Log | Pane::Transitions | Pane::Evaluations | Pane::Alerts)
+    }
+
+    /// Lines that the pane with the focus can be scrolled by: until its last one is seen, or, where one is chosen or the
+    /// newest stands at the bottom, until that is the first one.
     fn scroll_limit(&self) -> usize {
-        let lines = match self.pane() {
+        let seen = match self.pane() {
+            Pane::Log | Pane::Transitions | Pane::Measured => 1,
+            // A line for the columns' names.
+            Pane::Evaluations | Pane::Layers => self.ui.room.rows.saturating_sub(1),
+            _ => self.ui.room.rows,
+        };
+        self.lines().saturating_sub(seen.max(1))
+    }
+
+    /// Lines of the pane with the focus.
+    fn lines(&self) -> usize {
+        match self.pane() {
             Pane::Loss | Pane::Strip | Pane::Machine | Pane::FullLoss | Pane::Runs | Pane::RunDetails => 0,
             Pane::Evaluations => self.run.evaluations.len(),
             Pane::Measured => self.run.measured.get(self.page()).map_or(0, |m| m.labels.len()),
@@ -287,8 +317,7 @@ impl App {
             Pane::Transitions => self.run.transitions.len(),
             Pane::Compare => 5 * self.references.len(),
             Pane::Log => self.ui.log.lines(&self.run).len(),
-        };
-        lines.saturating_sub(1)
+        }
     }
 
     /// The transition that is looked at: the newest, or one further up if its list is scrolled.
@@ -316,7 +345,7 @@ impl App {
             State::Failed
         } else if let Some(ending) = self.run.ending {
             State::Over(ending)
-        } else if self.has_ended {
+        } else if self.has_ended && self.replay.is_none_or(|replay| replay.share >= 1.0) {
             State::Lost
         } else if asked(|c| matches!(c, Command::Abort)) {
             State::Aborting

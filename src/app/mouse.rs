@@ -136,8 +136,8 @@ impl App {
         match gesture {
             Gesture::WheelUp if is_chart => self.wheel_on_chart(at[0], WHEEL_ZOOM),
             Gesture::WheelDown if is_chart => self.wheel_on_chart(at[0], 1.0 / WHEEL_ZOOM),
-            Gesture::WheelUp => self.ui.scroll = (self.ui.scroll + WHEEL).min(self.scroll_limit()),
-            Gesture::WheelDown => self.ui.scroll = self.ui.scroll.saturating_sub(WHEEL),
+            Gesture::WheelUp => self.scroll_up(WHEEL as isize),
+            Gesture::WheelDown => self.scroll_up(-(WHEEL as isize)),
             Gesture::Click => {
                 let before = self.ui.clicked.replace((pane, us));
                 if before.is_some_and(|(p, then)| p == pane && us.saturating_sub(then) <= TWICE_US) {

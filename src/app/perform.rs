@@ -102,12 +102,12 @@ impl App {
             Action::Back => self.ui.expanded = false,
             Action::ScrollUp if self.ui.screen == Screen::Runs => return self.scroll_in_runs(-1),
             Action::ScrollDown if self.ui.screen == Screen::Runs => return self.scroll_in_runs(1),
-            Action::ScrollUp => self.ui.scroll = (self.ui.scroll + 1).min(self.scroll_limit()),
-            Action::ScrollDown => self.ui.scroll = self.ui.scroll.saturating_sub(1),
+            Action::ScrollUp => self.scroll_up(1),
+            Action::ScrollDown => self.scroll_up(-1),
             Action::PageUp if self.ui.screen == Screen::Runs => return self.scroll_in_runs(-(PAGE as isize)),
             Action::PageDown if self.ui.screen == Screen::Runs => return self.scroll_in_runs(PAGE as isize),
-            Action::PageUp => self.ui.scroll = (self.ui.scroll + PAGE).min(self.scroll_limit()),
-            Action::PageDown => self.ui.scroll = self.ui.scroll.saturating_sub(PAGE),
+            Action::PageUp => self.scroll_up(PAGE as isize),
+            Action::PageDown => self.scroll_up(-(PAGE as isize)),
             Action::Chart(action) => self.act_on_chart(action),
             Action::Theme => match given {
                 Given::Whole(at) => self.ui.themes.shown = at as usize,
@@ -128,10 +128,10 @@ impl App {
                 self.show_pane(Screen::Log, Pane::Log);
                 self.ui.log.is_typing = true;
             }
-            Action::StripFiner => self.ui.strip.zoom(&self.run, self.is_strip_whole(), true),
-            Action::StripCoarser => self.ui.strip.zoom(&self.run, self.is_strip_whole(), false),
-            Action::StripOlder => self.ui.strip.pan(&self.run, self.is_strip_whole(), PAN),
-            Action::StripNewer => self.ui.strip.pan(&self.run, self.is_strip_whole(), -PAN),
+            Action::StripFiner => self.zoom_strip(true),
+            Action::StripCoarser => self.zoom_strip(false),
+            Action::StripOlder => self.pan_strip(PAN),
+            Action::StripNewer => self.pan_strip(-PAN),
             Action::StripReset => self.ui.strip = StripView::default(),
             Action::Help => self.ui.overlay = Overlay::Help(Help::default()),
             Action::Palette => {
@@ -171,6 +171,16 @@ impl App {
             Action::SpeedDown => return vec![Request::Replay(Seek::Speed(-1))],
         }
         Vec::new()
+    }
+
+    fn zoom_strip(&mut self, is_finer: bool) {
+        let is_whole = self.is_strip_whole();
+        self.ui.strip.zoom(&self.run, self.ui.room.strip, is_whole, is_finer);
+    }
+
+    fn pan_strip(&mut self, by: i64) {
+        let is_whole = self.is_strip_whole();
+        self.ui.strip.pan(&self.run, self.ui.room.strip, is_whole, by);
     }
 
     /// A command that is meant on another screen: what it would be done to is to be seen first.
@@ -239,6 +249,7 @@ impl App {
 
     pub(super) fn show(&mut self, screen: Screen) -> Vec<Request> {
         (self.ui.screen, self.ui.scroll, self.ui.expanded) = (screen, 0, false);
+        self.ui.log.is_typing = false;
         match screen {
             Screen::Runs => return asked(self.ui.runs.enter()),
             Screen::Log => self.see_alerts(),

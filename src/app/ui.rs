@@ -33,6 +33,23 @@ pub enum Overlay {
     Menu,
 }
 
+/// How much room there was for what is scrolled, when it was last drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Rows of the pane with the focus.
+    pub rows: usize,
+    /// Columns of the strip.
+    pub strip: usize,
+    /// Lines of a run's details that it had no room for.
+    pub details: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { rows: 1, strip: 60, details: 0 }
+    }
+}
+
 /// What the person has chosen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ui {
@@ -56,8 +73,10 @@ pub struct Ui {
     pub log: LogView,
     /// Alerts that were looked at.
     pub alerts_seen: usize,
-    /// Lines scrolled back in the focused list.
+    /// Lines by which the focused list is scrolled away from where it begins by itself: its newest line, or its top.
     pub scroll: usize,
+    /// How much room there was.
+    pub room: Room,
     /// Lines that were typed into the palette, the oldest first.
     pub typed: Vec<String>,
     /// Whether the mouse is left to the terminal.
@@ -70,6 +89,8 @@ pub struct Ui {
     pub asked: Option<What>,
     /// Whether the next series that comes is it.
     pub shows_next: bool,
+    /// Whether the news that the run has failed were read.
+    pub has_read_failure: bool,
     /// Something to tell.
     pub notice: Option<String>,
     /// When Ctrl-C was last pressed.

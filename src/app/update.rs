@@ -1,7 +1,8 @@
 //! What messages do to the app: the pure update. What keys do is in `input`, what actions do in `perform`.
 
+use super::run::Run;
 use super::{App, Msg, Overlay, Request};
-use crate::event::{Command, Event};
+use crate::event::{Command, Event, Stamped};
 
 impl App {
     /// Takes in a message; what must be done outside comes back.
@@ -22,10 +23,7 @@ impl App {
                     }
                 }
                 self.heard += 1;
-                self.run.apply(&stamped);
-                if let Overlay::Schedule(editor) = &mut self.ui.overlay {
-                    editor.follow(&self.run);
-                }
+                self.show_event(&stamped);
                 self.show_what_was_asked(&stamped.event);
                 self.leave_if_over()
             }
@@ -67,6 +65,39 @@ impl App {
         }
     }
 
+    /// Folds an event into what is shown. What a person reads in a list that grows at its top stays where it is.
+    pub fn show_event(&mut self, stamped: &Stamped) {
+        let lines = if self.ui.scroll > 0 && self.is_newest_first() { self.lines() } else { usize::MAX };
+        let stage = self.run.stage.index;
+        self.run.apply(stamped);
+        self.ui.scroll += self.lines_since(lines);
+        self.keep_up();
+        if matches!(self.ui.overlay, Overlay::Confirm(_)) && self.run.stage.index != stage {
+            // The question was about the stage that has just ended by itself.
+            self.ui.overlay = Overlay::None;
+            self.ui.notice = Some(format!("stage {} has ended meanwhile: nothing was changed", stage + 1));
+        }
+    }
+
+    /// Lines that have come to a list since it had so many.
+    fn lines_since(&self, before: usize) -> usize {
+        if before == usize::MAX { 0 } else { self.lines().saturating_sub(before) }
+    }
+
+    /// Shows the run at another place of its recording.
+    pub fn show_run(&mut self, run: Run) {
+        self.run = run;
+        self.keep_up();
+    }
+
+    /// Whatever looks at the run looks at how it is now.
+    fn keep_up(&mut self) {
+        if let Overlay::Schedule(editor) = &mut self.ui.overlay {
+            editor.follow(&self.run);
+        }
+        self.ui.has_read_failure &= self.run.failure.is_some();
+    }
+
     /// Opens the page of a series that a person asked for, once it is there, unless something else lies over the screen.
     fn show_what_was_asked(&mut self, event: &Event) {
         if let Some(page) = self.run.page_of(event)
@@ -86,9 +117,9 @@ impl App {
 mod tests {
     use super::super::actions::{ACTIONS, Scope};
     use super::super::keys::Key;
-    use super::super::{Options, Pane, Screen, State};
+    use super::super::{Options, Pane, ReplayState, Screen, State};
     use super::*;
-    use crate::event::{Ending, Stamped, What};
+    use crate::event::{Cause, Ending, What};
     use crate::layer_path::LayerPath;
     use crate::schedule::{Schedule, Stage};
 
@@ -159,6 +190,66 @@ mod tests {
     }
 
     #[test]
+    fn a_question_about_a_stage_goes_with_the_stage() {
+        let mut app = app();
+        press(&mut app, Key::Char('n'));
+        assert_eq!(app.ui.overlay, Overlay::Confirm(Command::NextStage));
+        let schedule = app.run.schedule.clone().unwrap();
+        let entered = Event::StageEntered {
+            step: 10,
+            stage: 1,
+            path_length: 8,
+            by_hand: false,
+            expected: vec![0.5; 12],
+            schedule,
+        };
+        event(&mut app, entered);
+        assert_eq!(app.ui.overlay, Overlay::None);
+        assert!(app.ui.notice.as_ref().unwrap().contains("stage 1 has ended meanwhile"));
+        assert_eq!(press(&mut app, Key::Char('y')), [], "and so does the answer");
+    }
+
+    #[test]
+    fn news_of_a_failure_are_read_once() {
+        let mut app = app();
+        let reason = "the loss is no number".to_owned();
+        event(&mut app, Event::Failed { step: 3, cause: Cause::Diverged, reason, last_checkpoint: None });
+        assert!(app.shows_failure());
+        press(&mut app, Key::Char('3'));
+        assert!(!app.shows_failure() && app.ui.screen == Screen::Loss, "a key does what it does anyway");
+        assert_eq!(app.state(), State::Failed);
+    }
+
+    #[test]
+    fn what_one_reads_stays_where_it_is_while_more_comes() {
+        let mut app = app();
+        let saved = |n: u64| Event::Saved { step: n, file: format!("file-{n}"), weights: String::new() };
+        (0..20).for_each(|n| drop(event(&mut app, saved(n))));
+        app.ui.screen = Screen::Log;
+        press(&mut app, Key::Up);
+        press(&mut app, Key::Up);
+        let read = |app: &App| app.ui.log.lines(&app.run).iter().rev().nth(app.ui.scroll).unwrap().text.clone();
+        assert_eq!(read(&app), "saved file-17");
+        event(&mut app, saved(20));
+        assert_eq!(read(&app), "saved file-17");
+        press(&mut app, Key::PageDown);
+        event(&mut app, saved(21));
+        assert_eq!(read(&app), "saved file-21", "at the end the newest is read");
+    }
+
+    #[test]
+    fn whoever_looks_back_at_a_run_whose_trainer_is_gone_sees_it_as_it_was() {
+        let mut app = app();
+        app.options.is_replay = true;
+        let at = |share| ReplayState { share, ..ReplayState::default() };
+        app.update(Msg::Replay(at(0.5)));
+        app.update(Msg::Ended);
+        assert_eq!(app.state(), State::Running);
+        app.update(Msg::Replay(at(1.0)));
+        assert_eq!(app.state(), State::Lost);
+    }
+
+    #[test]
     fn each_screen_keeps_its_focus() {
         let mut app = app();
         press(&mut app, Key::Tab);
@@ -196,8 +287,8 @@ mod tests {
             press(&mut app, key);
             assert_eq!(app.ui.page, page);
         }
-        press(&mut app, Key::Up);
-        press(&mut app, Key::Up);
+        press(&mut app, Key::Down);
+        press(&mut app, Key::Down);
         assert_eq!(app.scroll(Pane::Measured), 1, "no further than its last line");
         press(&mut app, Key::Char('1'));
         // A refusal shows its reason, not the next series that comes.

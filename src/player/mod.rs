@@ -32,6 +32,18 @@ pub struct Player {
     is_following: bool,
     /// The recording may still grow.
     is_growing: bool,
+    /// What stands along the way, and at which place.
+    marks: Vec<(usize, Landmark)>,
+    /// The place up to which landmarks were looked for.
+    looked: usize,
+}
+
+/// What is marked along the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Landmark {
+    Stage(usize),
+    Hand,
+    Failure,
 }
 
 /// What becomes of what is shown when a recording grows.
@@ -52,8 +64,11 @@ impl Player {
         let (index, times) = (Index::new(&tape), Vec::with_capacity(tape.len()));
         let (shown, now, is_playing) = (0, 0.0, true);
         let (is_following, is_growing) = (false, false);
-        let mut player = Self { tape, times, index, shown, now, speed, is_playing, is_following, is_growing };
+        let (marks, looked) = (Vec::new(), 0);
+        let mut player =
+            Self { tape, times, index, shown, now, speed, is_playing, is_following, is_growing, marks, looked };
         player.time();
+        player.mark();
         player
     }
 
@@ -84,8 +99,11 @@ impl Player {
         if is_taken_back {
             self.index.cut(place, &self.tape);
             self.times.truncate(place);
+            self.marks.retain(|(at, _)| *at < place);
+            self.looked = place;
         }
         self.time();
+        self.mark();
         self.index.catch_up(&self.tape);
         if self.is_following && !is_taken_back && self.shown == place {
             self.go(self.tape.len());
@@ -123,23 +141,40 @@ impl Player {
     /// What stands along the way: stages, what was done by hand, the end if it was a bad one.
     pub fn marks(&self) -> Vec<ReplayMark> {
         let total = self.tape.len().max(1) as f64;
-        let mut edited = None;
-        let mut of = |(place, event): (usize, &Event)| {
-            let share = place as f64 / total;
-            match event {
-                Event::StageEntered { stage, by_hand: false, .. } => Some(ReplayMark::Stage { share, stage: *stage }),
-                // One mark for an edit of the table and the stage that it leads into.
-                Event::StageEntered { by_hand: true, .. } if edited.is_some_and(|at| place <= at + 2) => None,
-                Event::StageEntered { by_hand: true, .. } => Some(ReplayMark::Hand { share }),
-                Event::ScheduleEdited { .. } => {
-                    edited = Some(place);
-                    Some(ReplayMark::Hand { share })
-                }
-                Event::Failed { .. } => Some(ReplayMark::Failure { share }),
-                _ => None,
+        let mark = |(place, landmark): &(usize, Landmark)| {
+            let share = *place as f64 / total;
+            match *landmark {
+                Landmark::Stage(stage) => ReplayMark::Stage { share, stage },
+                Landmark::Hand => ReplayMark::Hand { share },
+                Landmark::Failure => ReplayMark::Failure { share },
             }
         };
-        self.tape.others().filter_map(&mut of).collect()
+        self.marks.iter().map(mark).collect()
+    }
+
+    /// How many [`Self::marks`] there are, and of how many events they are shares.
+    pub fn extent(&self) -> (usize, usize) {
+        (self.marks.len(), self.tape.len())
+    }
+
+    /// Marks what has come since.
+    fn mark(&mut self) {
+        for (place, event) in self.tape.others_from(self.looked) {
+            let landmark = match event {
+                Event::StageEntered { stage, by_hand: false, .. } => Landmark::Stage(*stage),
+                // One mark for an edit of the table and the stage that it leads into.
+                Event::StageEntered { by_hand: true, .. }
+                    if self.marks.last().is_some_and(|(at, mark)| *mark == Landmark::Hand && place <= at + 2) =>
+                {
+                    continue;
+                }
+                Event::StageEntered { by_hand: true, .. } | Event::ScheduleEdited { .. } => Landmark::Hand,
+                Event::Failed { .. } => Landmark::Failure,
+                _ => continue,
+            };
+            self.marks.push((place, landmark));
+        }
+        self.looked = self.tape.len();
     }
 
     /// Lets time pass; returns the places of the events that are newly shown.
@@ -170,8 +205,12 @@ impl Player {
         let was_following = self.is_following;
         self.is_following &= matches!(seek, Seek::Speed(_));
         match seek {
-            // Holds still what is shown.
+            // Holds still what is shown, and lets it go on again; a growing recording doesn't begin anew at its end.
             Seek::Toggle if was_following => return false,
+            Seek::Toggle if self.is_growing && self.shown == total => {
+                self.is_following = true;
+                return false;
+            }
             Seek::Toggle => {
                 if self.shown == total {
                     self.go(0);
@@ -358,12 +397,15 @@ mod tests {
         assert_eq!((player.shown(), player.state().is_following), (5, true));
         assert!(!player.seek(Seek::Toggle), "the picture is held still");
         assert_eq!((player.shown(), player.state().is_following), (5, false));
+        assert!(!player.seek(Seek::Toggle), "and goes on, though nothing has come meanwhile");
+        assert_eq!((player.shown(), player.state().is_following), (5, true));
         player.seek(Seek::Start);
         player.seek(Seek::Steps(2));
         for i in 5..8 {
             assert_eq!(player.extend(step(i)), Growth::Unseen, "whoever looks back is left alone");
         }
         assert_eq!((player.shown(), player.state().share), (2, 0.25));
+        assert_eq!(player.marks(), []);
         player.seek(Seek::Follow);
         assert_eq!(player.extend(step(8)), Growth::Seen(Box::new(step(8))));
         assert_eq!((player.run().step, player.shown(), player.state().is_following), (9, 9, true));

@@ -118,6 +118,12 @@ impl Tape {
         self.others.iter().filter(move |(_, s)| is_other(s)).map(|(place, s)| (*place, &s.event))
     }
 
+    /// The same from a place on.
+    pub(super) fn others_from(&self, place: usize) -> impl Iterator<Item = (usize, &Event)> {
+        let first = self.others.partition_point(|(at, _)| *at < place);
+        self.others[first..].iter().map(|(place, stamped)| (*place, &stamped.event))
+    }
+
     /// The place just behind the step after which `steps` are trained; the end if that is never so.
     pub(super) fn behind_step(&self, steps: u64) -> usize {
         if steps == 0 {

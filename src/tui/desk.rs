@@ -11,7 +11,7 @@ use super::{Export, Options, Shell, Source, machine};
 use crate::app::machine::Sample;
 use crate::app::runs::{Behind, News, Runs, Wish};
 use crate::app::{self, App, Msg, Screen, Tie};
-use crate::event::{Command, Stamped};
+use crate::event::{Command, Event, Stamped};
 use crate::player::Player;
 
 /// Something to be shown.
@@ -88,6 +88,8 @@ pub(super) struct Shown {
     pub(super) commands: Option<Sender<Command>>,
     pub(super) player: Option<Player>,
     pub(super) export: Export,
+    /// How many marks of the player are shown, and of how many events.
+    pub(super) marked: (usize, usize),
     /// What is read of the machine. A recording tells what is in it, and nothing of where it is shown.
     pub(super) samples: Receiver<Sample>,
 }
@@ -120,11 +122,12 @@ impl Shown {
             app.ui.screen = Screen::Runs;
         }
         if let Some(player) = &player {
-            app.run = player.run();
+            app.show_run(player.run());
             app.update(Msg::Marks(player.marks()));
             app.update(Msg::Replay(player.state()));
         }
-        Self { app, events, commands, player, export, samples }
+        let marked = player.as_ref().map_or((0, 0), Player::extent);
+        Self { app, events, commands, player, export, marked, samples }
     }
 
     /// Whether it is a run that is still being trained here.
@@ -149,10 +152,17 @@ impl<D: Desk> Shell<D> {
                 Ok(None) => {}
                 Ok(Some(opening)) => {
                     let fresh = Shown::of(Some(opening), &self.options);
+                    let is_trained = fresh.is_trained();
                     let before = self.show(fresh);
-                    // At most one run is trained: what is left behind is that one, or need not be kept.
+                    if is_trained {
+                        self.shown.app.ui.runs.choose_anew();
+                    }
+                    // At most one run is trained: what is left behind is that one, or need not be kept; and where another
+                    // is trained from now on, the one that was there has ended.
                     if before.is_trained() {
                         self.behind = Some(before);
+                    } else if is_trained {
+                        self.behind = None;
                     }
                 }
                 Err(why) => self.tell(News::Refused(why)),
@@ -199,6 +209,9 @@ impl<D: Desk> Shell<D> {
                 match behind.events.try_recv() {
                     Ok(event) => {
                         self.desk.watch(&event);
+                        if let Event::Failed { reason, .. } = &event.event {
+                            self.shown.app.ui.notice = Some(format!("the run that is trained has failed: {reason}"));
+                        }
                         behind.app.update(Msg::Event(event));
                     }
                     Err(TryRecvError::Empty) => break,

@@ -27,7 +27,7 @@ use crate::app::mouse::Gesture;
 use crate::app::runs::Wish;
 use crate::app::themes::Themes;
 use crate::app::{Msg, Pane, Request, Tie};
-use crate::event::{Command, Event, Stamped};
+use crate::event::{Command, Stamped};
 use crate::player::tape::Tape;
 use crate::player::{Growth, Player};
 use crate::user_config::UserConfig;
@@ -166,18 +166,19 @@ impl Shown {
         let Some(player) = &mut self.player else {
             return self.app.update(Msg::Event(event));
         };
-        let is_mark = !matches!(event.event, Event::Stepped { .. });
         let requests = match player.extend(event) {
             Growth::Unseen => Vec::new(),
             Growth::Seen(event) => self.app.update(Msg::Event(*event)),
             Growth::Anew(run) => {
-                self.app.run = *run;
+                self.app.show_run(*run);
                 Vec::new()
             }
         };
-        if is_mark {
-            let marks = player.marks();
-            self.app.update(Msg::Marks(marks));
+        // Marks are shares of what there is: as that grows they move, though by less than a column each time.
+        let (marks, events) = player.extent();
+        if marks != self.marked.0 || events > self.marked.1 + self.marked.1 / 500 || events < self.marked.1 {
+            self.marked = (marks, events);
+            self.app.update(Msg::Marks(player.marks()));
         }
         self.show_replay();
         requests
@@ -242,7 +243,7 @@ impl<D: Desk> Show for Shell<D> {
             }
             (Request::Replay(seek), _, Some(player)) => {
                 if player.seek(seek) {
-                    self.shown.app.run = player.run();
+                    self.shown.app.show_run(player.run());
                 }
                 self.shown.show_replay();
             }
@@ -268,9 +269,9 @@ impl<D: Desk> Show for Shell<D> {
         let fresh = player.tick(us);
         let has_changed = !fresh.is_empty();
         if fresh.len() > FOLD_AT_MOST {
-            self.shown.app.run = player.run();
+            self.shown.app.show_run(player.run());
         } else {
-            player.events(fresh).for_each(|event| self.shown.app.run.apply(&event));
+            player.events(fresh).for_each(|event| self.shown.app.show_event(&event));
         }
         self.shown.show_replay() | has_changed | was_told
     }
@@ -290,5 +291,9 @@ impl<D: Desk> Show for Shell<D> {
 
     fn draw(&self, frame: &mut Frame<'_>, look: &Look) {
         view::draw(frame, &self.shown.app, look);
+    }
+
+    fn drawn(&mut self, area: Rect, look: &Look) {
+        self.shown.app.ui.room = view::room(&self.shown.app, look, area);
     }
 }

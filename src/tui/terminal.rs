@@ -98,6 +98,8 @@ impl Screen {
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).context("reading the terminal's size")?;
         let mut screen = Self { terminal, is_entered: false, has_mouse: false };
         screen.take_over()?;
+        // Whoever was killed here may have left a picture.
+        screen.forget()?;
         Ok(screen)
     }
 

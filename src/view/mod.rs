@@ -14,9 +14,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, BorderType, Borders, Clear, Paragraph, Widget};
+use ratatui::widgets::{Block, BorderType, Borders, Clear, Paragraph, Widget, Wrap};
 
 use crate::app::mouse::Target;
+use crate::app::ui::Room;
 use crate::app::{App, Overlay, Pane, Screen};
 use glyphs::Glyphs;
 use theme::Theme;
@@ -66,15 +67,37 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
         Overlay::Schedule(editor) => panel::editor::draw(app, look, editor, area, buf),
         Overlay::Menu => panel::menu::draw(look, area, buf),
     }
-    if app.ui.screen == Screen::Runs && app.ui.overlay == Overlay::None {
-        return panel::run_details::question(app, look, area, buf);
-    }
-    if app.run.failure.is_some() && app.ui.overlay == Overlay::None {
-        panel::dialog::failure(app, look, area, buf);
+    if app.ui.overlay == Overlay::None {
+        if app.ui.screen == Screen::Runs {
+            panel::run_details::question(app, look, area, buf);
+        } else if app.shows_failure() {
+            panel::dialog::failure(app, look, area, buf);
+        }
     }
     if app.ui.themes.is_open() {
         panel::themes::draw(&app.ui.themes, look, area, buf);
     }
+}
+
+/// How much room there is for what is scrolled on a screen of that size.
+pub fn room(app: &App, look: &Look, area: Rect) -> Room {
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        return Room::default();
+    }
+    let mut room = Room::default();
+    for (pane, place) in screen::panes(app, screen::Parts::of(app, area).body) {
+        let inner = frame_of(look, String::new(), false).inner(place);
+        if pane == app.pane() {
+            room.rows = usize::from(inner.height).max(1);
+        }
+        if pane == Pane::RunDetails {
+            room.details = panel::run_details::beyond(app, look, inner);
+        }
+        if pane == Pane::Strip {
+            room.strip = usize::from(inner.width.saturating_sub(panel::strip::LABELS)).max(1);
+        }
+    }
+    room
 }
 
 /// What lies under the mouse, on a screen of that size: the same places that are drawn in.
@@ -134,9 +157,9 @@ fn too_small(app: &App, look: &Look, area: Rect, buf: &mut ratatui::buffer::Buff
             app.run.step,
             app.run.total_steps()
         )),
-        Line::raw("screen too small; training goes on"),
+        Line::raw(format!("screen too small, {}x{} at least; training goes on", LEAST.0, LEAST.1)),
     ];
-    Paragraph::new(lines).style(look.theme.base()).render(area, buf);
+    Paragraph::new(lines).wrap(Wrap { trim: true }).style(look.theme.base()).render(area, buf);
 }
 
 fn draw_pane(app: &App, look: &Look, pane: Pane, area: Rect, buf: &mut ratatui::buffer::Buffer) {

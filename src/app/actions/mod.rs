@@ -1,7 +1,7 @@
 //! What can be done on the screen: the type of the one table that keys, footer, help, palette, mouse and README share.
 //!
 //! `table` holds the rows; `keymap` knows which key does what where, after the user's changes; `argument` reads what a
-//! command takes. To add an action: a variant here, a row there, an arm in `update`.
+//! command takes. To add an action: a variant here, a row there, an arm in `perform`.
 
 mod table;
 

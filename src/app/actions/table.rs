@@ -108,7 +108,7 @@ pub static ACTIONS: &[Binding] = &[
     row("boundary-on", &[c(')')], A::Chart(C::BoundaryOn), Scope::Anywhere, "", "The crosshair to the next change of path length.").on(LOSS),
     row("theme", &[c('t')], A::Theme, Scope::Always, "theme", "The next theme, or one by its name, as in :theme dark.").takes(Kind::Theme),
     row("themes", &[c('T')], A::Themes, Scope::Always, "", "Choose a theme: each is tried as you go through them."),
-    row("export", &[c('w')], A::Export, Scope::Anywhere, "", "Write what the panel shows as SVG and CSV files."),
+    row("export", &[c('w')], A::Export, Scope::Anywhere, "", "Write the panel's figures of the whole run as SVG and CSV."),
     row("commands", &[c(':')], A::Palette, Scope::Anywhere, "command", "Every action by its name, some with arguments."),
     row("mouse", &[c('m')], A::Mouse, Scope::Anywhere, "", "The mouse works here, or is left to the terminal to select text."),
     row("help", &[c('?'), Key::F(1)], A::Help, Scope::Always, "help", "This list; typing searches it."),

@@ -1,6 +1,6 @@
 //! How events change the run, one by one, and the figures that follow from them.
 
-use super::{Change, Evaluation, Failure, From, Line, Measured, PathAt, Probe, Run, StageNow, describe};
+use super::{Change, Evaluation, Failure, From, Line, Measured, PathAt, Probe, Run, StageNow};
 use crate::app::alerts::{Alert, Kind, MOST, SpikeWatch};
 use crate::app::history::Spent;
 use crate::event::{Cause, Command, EVALUATING, Ending, Event, Measurement, Score, Stamped, Started, Transition, Why};
@@ -106,7 +106,8 @@ impl Run {
             Event::TransitionMeasured(t) => self.transition(t),
             Event::Applied { step, command } => self.applied(*step, *command),
             Event::Refused { step, command, reason } => {
-                self.say(*step, From::You, format!("{}: refused, {reason}", describe(*command)));
+                let how = if reason.starts_with("cut short") { "" } else { "refused, " };
+                self.say(*step, From::You, format!("{}: {how}{reason}", command.words()));
             }
             Event::Saved { step, file, .. } => {
                 self.last_checkpoint = Some(file.clone());
@@ -315,11 +316,11 @@ impl Run {
         match command {
             Command::Pause => (self.is_paused, self.granted) = (true, 0),
             Command::Resume => (self.is_paused, self.granted) = (false, 0),
-            Command::Step { steps } => self.granted += steps,
+            Command::Step { steps } => self.granted = self.granted.saturating_add(steps),
             Command::SetLearningRateScale { scale } => self.learning_rate_scale = Some(scale),
             _ => {}
         }
-        self.say(step, From::You, describe(command));
+        self.say(step, From::You, command.words());
     }
 }
 

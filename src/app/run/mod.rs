@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::alerts::{Alert, SpikeWatch};
 use super::history::{History, Spent};
 use super::path_levels::PathLevels;
-use crate::event::{Cause, Command, Ending, Forked, Measurement, Score, Started, Transition, Why};
+use crate::event::{Cause, Ending, Forked, Measurement, Score, Started, Transition, Why};
 use crate::layer_path::LayerPath;
 use crate::schedule::Schedule;
 use crate::step_time::StepTimes;
@@ -211,29 +211,4 @@ pub struct Run {
     active_us: u64,
     /// Time of the newest event.
     pub us: u64,
-}
-
-/// A command in words.
-pub fn describe(command: Command) -> String {
-    match command {
-        Command::Pause => "pause".to_owned(),
-        Command::Resume => "resume".to_owned(),
-        Command::Step { steps: 1 } => "train one step".to_owned(),
-        Command::Step { steps } => format!("train {steps} steps"),
-        Command::SetPathLength { stage, path_length } => {
-            format!("stage {}: path length {path_length}", stage + 1)
-        }
-        Command::SetStageSteps { stage, steps } => format!("stage {}: {steps} steps", stage + 1),
-        Command::NextStage => "next stage".to_owned(),
-        Command::PreviousStage => "previous stage".to_owned(),
-        Command::Evaluate => "evaluate the model".to_owned(),
-        Command::EvaluateCurve => "evaluate over path lengths".to_owned(),
-        Command::Measure { what } => format!("measure {}", what.name()),
-        Command::Cancel => "cancel the evaluation".to_owned(),
-        Command::Save => "save a checkpoint".to_owned(),
-        Command::SetLearningRateScale { scale } => format!("learning rate x {scale:.3}"),
-        Command::Note { text } => format!("note: {}", text.text()),
-        Command::Stop => "save and stop".to_owned(),
-        Command::Abort => "abort".to_owned(),
-    }
 }

@@ -32,6 +32,10 @@ impl App {
     /// Takes in what was found out.
     pub(in crate::app) fn take_news(&mut self, news: News) -> Vec<Request> {
         if let News::Compared(reference) = news {
+            if self.run.started.is_some() && reference.run.started == self.run.started {
+                self.ui.notice = Some(format!("{} is the run that is shown", reference.name));
+                return Vec::new();
+            }
             self.compare_with(*reference);
             return Vec::new();
         }
@@ -122,7 +126,7 @@ impl App {
         if self.pane() != Pane::RunDetails {
             return asked(self.ui.runs.go(by));
         }
-        let most = self.ui.runs.chosen_details().map_or(0, |d| d.facts.len());
+        let most = self.ui.room.details;
         let line = &mut self.ui.runs.line;
         *line = line.saturating_add_signed(by).min(most);
         Vec::new()

@@ -171,6 +171,11 @@ impl Runs {
         if self.is_on { vec![Wish::List] } else { Vec::new() }
     }
 
+    /// A run was begun: whoever comes back here wants that one, and not what it was begun from.
+    pub fn choose_anew(&mut self) {
+        (self.chosen, self.filter) = (None, Line::default());
+    }
+
     /// Takes in what was found out; the second is a sentence to tell.
     pub fn take(&mut self, news: News) -> (Vec<Wish>, Option<String>) {
         match news {
@@ -192,14 +197,14 @@ impl Runs {
         }
     }
 
-    /// What a person most likely wants: the run that is open, or the newest that isn't over, or the first config.
+    /// What a person most likely wants: the run that is open, or the newest, or the first config.
     fn first_choice(&self) -> Option<(Kind, String)> {
         let rows = self.rows.as_deref().unwrap_or_default();
         let places = self.shown();
         let find = |is_wanted: &dyn Fn(&Row) -> bool| places.iter().map(|p| &rows[p.row]).find(|r| is_wanted(r));
         let newest = places.iter().map(|p| &rows[p.row]).filter(|r| r.kind == Kind::Run).min_by_key(|r| r.age);
         let found = find(&|r| matches!(r.standing, Standing::Here))
-            .or(newest.filter(|r| r.standing.is_resumable() || r.standing == Standing::Live))
+            .or(newest)
             .or_else(|| find(&|r| r.kind == Kind::Config))
             .or_else(|| find(&|_| true));
         found.map(|row| (row.kind, row.name.clone()))
@@ -284,8 +289,12 @@ impl Runs {
     /// # Errors
     /// A sentence, if it can't be forked.
     pub fn fork(&mut self) -> Result<(), String> {
-        let row = self.chosen_row().filter(|row| row.kind == Kind::Run).ok_or("only a run can be forked")?;
+        let row = self.chosen_row().filter(|row| row.kind == Kind::Run);
+        let row = row.ok_or("only a run can be forked: a recording has no weights")?;
         let run = row.name.clone();
+        if let Some(here) = self.rows.iter().flatten().find(|row| row.standing == Standing::Here) {
+            return Err(format!("{} is being trained here; one run at a time: stop it first (Enter, q)", here.name));
+        }
         let is_known = self.chosen_details().is_some();
         self.is_fork_awaited = !is_known;
         let details = self.chosen_details().ok_or("looking for its checkpoints…")?;
@@ -304,12 +313,9 @@ impl Runs {
         had
     }
 
-    /// A key, if it belongs to what is typed or asked here; none: it means what the table of keys says.
+    /// A key, if it belongs to what is typed or asked here; none: it means what the table of keys says. The program's own
+    /// keys, as to leave, are not for here.
     pub fn key(&mut self, key: Key) -> Option<Vec<Wish>> {
-        // The program's own keys stay so.
-        if matches!(key, Key::Ctrl('c' | 'z' | 'l')) {
-            return None;
-        }
         if let Some(question) = self.question.take() {
             return Some(self.answer(question, key));
         }
@@ -412,7 +418,7 @@ mod tests {
             runs.take(News::Listed { place: String::new(), rows });
             runs.chosen.unwrap().1
         };
-        assert_eq!(first(Standing::Over(Ending::Completed)), "quickstart");
+        assert_eq!(first(Standing::Over(Ending::Completed)), "a");
         assert_eq!(first(Standing::CutOff), "a");
         // What was chosen stays so, if it is still there.
         let mut runs = runs();

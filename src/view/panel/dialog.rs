@@ -8,7 +8,6 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use super::Look;
 use crate::app::App;
-use crate::app::run::describe;
 use crate::event::{Command, What};
 use crate::view::plain;
 
@@ -38,7 +37,7 @@ pub(in crate::view) fn confirm(app: &App, look: &Look, command: Command, area: R
             length((0..now).rev().find(|&s| schedule.stages[s].steps > 0)),
             now + 1
         ),
-        other => format!("{}?", describe(other)),
+        other => format!("{}?", other.words()),
     };
     let mut lines = vec![what, String::new()];
     lines.extend(forecast(app).into_iter().map(|line| plain(look, &line)));
@@ -96,7 +95,7 @@ pub(in crate::view) fn failure(app: &App, look: &Look, area: Rect, buf: &mut Buf
     show(
         look,
         "The run has failed",
-        vec![failure.reason.clone(), String::new(), kept, "q leaves".to_owned()],
+        vec![failure.reason.clone(), String::new(), kept, "q leaves, any other key closes this".to_owned()],
         rows,
         area,
         buf,

@@ -7,22 +7,9 @@ use ratatui::style::{Modifier, Style};
 use super::{Look, Panel};
 use crate::app::run::Evaluation;
 use crate::app::{App, Pane};
-use crate::event::Why;
 use crate::view::plain;
 
 pub(super) struct Evaluations;
-
-/// In a word.
-fn name(why: Why) -> &'static str {
-    match why {
-        Why::Cadence => "cadence",
-        Why::Command => "you",
-        Why::Curve => "curve",
-        Why::Final => "final",
-        Why::Transition => "transition",
-        Why::Probe => "probe",
-    }
-}
 
 /// The loss of the full model, where it was evaluated.
 fn full(evaluation: &Evaluation, layers: usize) -> Option<f32> {
@@ -71,7 +58,7 @@ impl Panel for Evaluations {
                 "{:>9}  {:>7} {mark} {change:>8}  {:<10} {}",
                 evaluation.step,
                 now.map_or("-".to_owned(), |loss| format!("{loss:.4}")),
-                name(evaluation.why),
+                evaluation.why.word(),
                 others(evaluation, layers)
             );
             let style = Style::new().fg(if is_best { theme.full } else { theme.text });

@@ -28,7 +28,7 @@ pub(in crate::view) fn keys(
     area: Rect,
     buf: &mut Buffer,
 ) {
-    put(&placed(rows, is_paused, false, look, area), look, area, buf);
+    put(&placed(rows, None, is_paused, false, look, area), look, area, buf);
 }
 
 /// What a click on a column does.
@@ -45,7 +45,9 @@ fn items(app: &App, look: &Look, area: Rect) -> Vec<Item> {
         !is_off && (row.binding.action != Action::Step || is_paused)
     });
     let is_chart = app.pane() == Pane::Loss && (app.ui.screen == Screen::Loss || app.ui.expanded);
-    placed(rows, is_paused && !app.options.is_replay, is_chart, look, area)
+    // What Esc does while something is measured.
+    let back = app.keymap.here(app.place()).find(|row| row.binding.action == Action::Back && app.can_cancel());
+    placed(rows, back, is_paused && !app.options.is_replay, is_chart, look, area)
 }
 
 /// A key and its word, at its place.
@@ -65,10 +67,21 @@ impl Item {
 }
 
 /// Those that have a label: what is meant just here first, the ways to more and out last; those always have a place.
-fn placed(rows: impl Iterator<Item = Row>, is_paused: bool, is_chart: bool, look: &Look, area: Rect) -> Vec<Item> {
+fn placed(
+    rows: impl Iterator<Item = Row>,
+    back: Option<Row>,
+    is_paused: bool,
+    is_chart: bool,
+    look: &Look,
+    area: Rect,
+) -> Vec<Item> {
+    let item = |row: &Row, label| {
+        let key = row.keys.first()?;
+        Some(Item { x: 0, key: plain(look, &key.name()), label, binding: Some(row.binding) })
+    };
     let (mut here, mut others, mut last) = (Vec::new(), Vec::new(), Vec::new());
+    here.extend(back.and_then(|row| item(&row, "give up measuring")));
     for row in rows.filter(|row| !row.binding.label.is_empty()) {
-        let Some(key) = row.keys.first() else { continue };
         let label = if is_paused && row.binding.action == Action::Toggle { "resume" } else { row.binding.label };
         let group = match row.binding.action {
             Action::Help | Action::Palette | Action::Quit => &mut last,
@@ -77,7 +90,7 @@ fn placed(rows: impl Iterator<Item = Row>, is_paused: bool, is_chart: bool, look
             Action::Chart(_) if is_chart => &mut here,
             _ => &mut others,
         };
-        group.push(Item { x: 0, key: plain(look, &key.name()), label, binding: Some(row.binding) });
+        group.extend(item(&row, label));
     }
     let reserved: u16 = last.iter().map(Item::width).sum();
     let mut free = area.width.saturating_sub(1).saturating_sub(reserved);

@@ -94,7 +94,7 @@ fn figures(app: &App, look: &Look) -> Vec<Figure> {
     if !run.is_whole() {
         add(3, "full", "not yet".to_owned(), theme.dim);
     } else if let Some(full) = run.full.last() {
-        let floor = started.floor.map_or(String::new(), |f| format!(" (+{:.0}%)", 100.0 * (full.loss / f - 1.0)));
+        let floor = started.floor.map_or(String::new(), |f| format!(" (floor {:+.0}%)", 100.0 * (full.loss / f - 1.0)));
         add(3, "full", format!("{:.3}{floor}", full.loss), theme.full);
     }
     if let Some(rate) = run.tokens_per_second() {

@@ -22,7 +22,7 @@ pub(super) mod run_details;
 pub(super) mod runs;
 pub(super) mod scrub;
 pub(super) mod stages;
-mod strip;
+pub(super) mod strip;
 pub(super) mod tabs;
 pub(super) mod themes;
 mod transitions;

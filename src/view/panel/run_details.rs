@@ -38,6 +38,12 @@ impl Panel for RunDetails {
     }
 }
 
+/// Lines that an area has no room for.
+pub(in crate::view) fn beyond(app: &App, look: &Look, area: Rect) -> usize {
+    let lines = app.ui.runs.chosen_details().map_or(0, |d| facts(d, usize::from(area.width), look).len());
+    lines.saturating_sub(usize::from(area.height))
+}
+
 /// The facts in lines of so many columns, wrapped between words.
 fn facts(details: &Details, columns: usize, look: &Look) -> Vec<Line<'static>> {
     let (dim, text_style) = (Style::new().fg(look.theme.dim), Style::new().fg(look.theme.text));

@@ -18,7 +18,7 @@ use crate::view::short;
 pub(super) struct Strip;
 
 /// Columns for layer numbers.
-const LABELS: u16 = 6;
+pub(in crate::view) const LABELS: u16 = 6;
 
 /// How layers are laid out on rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Rows {
 impl Panel for Strip {
     fn title(&self, app: &App, width: u16) -> String {
         let columns = usize::from(width.saturating_sub(LABELS));
-        let shown = app.ui.strip.shown(&app.run, columns, app.is_strip_whole());
+        let shown = app.ui.strip.shown(&app.run, columns, app.is_strip_whole(), app.crosshair_step());
         let (Some(first), Some(last)) = (shown.columns.first(), shown.columns.last()) else {
             return "Layers by step".to_owned();
         };
@@ -92,7 +92,7 @@ impl Panel for Strip {
         let plot =
             Rect { x: area.x + LABELS, y: area.y + height - rows.used, width: area.width - LABELS, height: rows.used };
         labels(app, look, rows, plot, buf);
-        let shown = app.ui.strip.shown(&app.run, usize::from(plot.width), app.is_strip_whole());
+        let shown = app.ui.strip.shown(&app.run, usize::from(plot.width), app.is_strip_whole(), app.crosshair_step());
         // Whoever scrolled back sees the end of the kept past at the left.
         let mut before = None;
         let mut free_from = 0;

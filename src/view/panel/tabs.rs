@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Span;
 
 use super::Look;
@@ -14,11 +14,7 @@ use crate::view::plain;
 fn state(app: &App, look: &Look) -> Vec<Span<'static>> {
     let theme = &look.theme;
     let (mark, word) = app.state().text();
-    let color = match app.state() {
-        State::Running | State::Over(Ending::Completed) => theme.good,
-        State::Failed | State::Lost => theme.bad,
-        _ => theme.warn,
-    };
+    let color = color(app.state(), look);
     let mark = if look.is_ascii() { "*" } else { mark };
     let bold = |color| Style::new().fg(color).add_modifier(Modifier::BOLD);
     let state = Span::styled(format!(" {mark} {} ", plain(look, word)), bold(color));
@@ -48,6 +44,14 @@ fn state(app: &App, look: &Look) -> Vec<Span<'static>> {
         spans.push(Span::styled(plain(look, &format!(" ⚠ {new} ")), bold(theme.bad)));
     }
     spans
+}
+
+fn color(state: State, look: &Look) -> Color {
+    match state {
+        State::Running | State::Over(Ending::Completed) => look.theme.good,
+        State::Failed | State::Lost => look.theme.bad,
+        _ => look.theme.warn,
+    }
 }
 
 /// Where each screen's tab stands: its first column and its columns.
@@ -82,7 +86,7 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
         let (mark, _) = behind.state.text();
         let mark = if look.is_ascii() { "*" } else { mark };
         let text = format!(" {mark} {} {}/{} behind ", behind.name, behind.steps.0, behind.steps.1);
-        let text = Span::styled(text, Style::new().fg(theme.good).add_modifier(Modifier::BOLD));
+        let text = Span::styled(text, Style::new().fg(color(behind.state, look)).add_modifier(Modifier::BOLD));
         if text.width() <= usize::from(first_tab.saturating_sub(x)) {
             buf.set_span(x, area.y, &text, area.right() - x);
         }

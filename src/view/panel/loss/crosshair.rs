@@ -27,8 +27,12 @@ pub(super) fn draw(app: &App, look: &Look, plot: &Plot, buf: &mut Buffer) {
                 cell.set_fg(theme.focus);
             }
         }
-        // Its step on the axis, in the place of what stood there.
-        let text = format!(" {} ", readout.steps.0);
+        // Its place on the axis, in the axis's unit and in the place of what stood there.
+        let text = match app.ui.chart.axis {
+            XAxis::Steps => format!(" {} ", readout.steps.0),
+            XAxis::Time => format!(" {} ", duration(readout.x)),
+            _ => format!(" {} ", short(readout.x)),
+        };
         let width = text.len() as u16;
         let from = x.saturating_sub(width / 2).max(area.x).min(area.right().saturating_sub(width).max(area.x));
         let style = Style::new().fg(theme.focus).add_modifier(Modifier::BOLD | Modifier::REVERSED);
