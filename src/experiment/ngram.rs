@@ -21,7 +21,7 @@ const WEIGHTS: [f64; 9] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]
 /// One in so many training batches is held out to choose the weight.
 const HELD_OUT: u64 = 10;
 
-/// Losses of the tables, nats per predicted token.
+/// Losses of the tables, nats per predicted token; like a run's a mean over batches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Losses {
     /// Frequencies alone.
@@ -87,9 +87,14 @@ fn loss(observed: &[(u32, u32)], p: impl Fn(u32, u32) -> f64) -> f64 {
     observed.iter().map(|&(context, target)| -p(context, target).ln()).sum::<f64>() / observed.len().max(1) as f64
 }
 
-/// Losses on `evaluation` of the tables counted from training observations; the bigram's weight is chosen on every tenth
-/// group, by the counts of the others.
-fn fit(groups: &[Vec<(u32, u32)>], evaluation: &[(u32, u32)], vocabulary: usize) -> Losses {
+/// The mean over batches of each one's mean, as a run's loss is: batches that predict more weigh no more.
+fn batch_loss(batches: &[Vec<(u32, u32)>], p: impl Fn(u32, u32) -> f64) -> f64 {
+    batches.iter().map(|batch| loss(batch, &p)).sum::<f64>() / batches.len().max(1) as f64
+}
+
+/// Losses on the batches of `evaluation` of the tables counted from training observations; the bigram's weight is chosen on
+/// every tenth group, by the counts of the others.
+fn fit(groups: &[Vec<(u32, u32)>], evaluation: &[Vec<(u32, u32)>], vocabulary: usize) -> Losses {
     let mut tables = Tables::new(vocabulary);
     let is_held =
         |index: usize| groups.len() as u64 >= 2 && (index as u64 + 1).is_multiple_of(HELD_OUT.min(groups.len() as u64));
@@ -101,8 +106,8 @@ fn fit(groups: &[Vec<(u32, u32)>], evaluation: &[(u32, u32)], vocabulary: usize)
     let weight = scored.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |(weight, _)| weight);
     tables.take(held.into_iter());
     Losses {
-        unigram: loss(evaluation, |_, t| tables.unigram(t)),
-        bigram: loss(evaluation, |c, t| tables.bigram(c, t, weight)),
+        unigram: batch_loss(evaluation, |_, t| tables.unigram(t)),
+        bigram: batch_loss(evaluation, |c, t| tables.bigram(c, t, weight)),
     }
 }
 
@@ -129,11 +134,11 @@ pub fn losses(
         }
         groups.push(group);
     }
-    let mut evaluation = Vec::new();
-    for index in 0..config.evaluation.batches as u64 {
+    let evaluation = (0..config.evaluation.batches as u64).map(|index| {
         let batch = evaluation_batch(corpus, objective, config, index);
-        evaluation.extend(observations(&batch, architecture, vocabulary));
-    }
+        observations(&batch, architecture, vocabulary).collect()
+    });
+    let evaluation: Vec<Vec<(u32, u32)>> = evaluation.collect();
     Some(fit(&groups, &evaluation, vocabulary))
 }
 
@@ -180,11 +185,63 @@ mod tests {
         };
         let groups: Vec<_> = (0..20).map(|_| chain(5000)).collect();
         let evaluation = chain(50_000);
-        let got = fit(&groups, &evaluation, 3);
+        let got = fit(&groups, &[evaluation], 3);
         // Stationary: p1 = 0.4, p0 = 0.4, p2 = 0.2; entropy rate 0.4 ln 2; unigram entropy of (.4, .4, .2).
         let unigram = -(0.8 * 0.4f64.ln() + 0.2 * 0.2f64.ln());
         assert!((got.bigram - 0.4 * 2f64.ln()).abs() < 3e-3, "{got:?}");
         assert!((got.unigram - unigram).abs() < 3e-3, "{got:?}");
+    }
+
+    #[test]
+    fn a_context_is_the_token_before_the_one_that_is_predicted() {
+        let no = NO_TARGET;
+        let batch = |inputs: [u32; 8], targets: [i32; 8]| Batch {
+            sequences: 2,
+            context: 4,
+            inputs: inputs.to_vec(),
+            targets: targets.to_vec(),
+            ..Batch::default()
+        };
+        let all = |batch: &Batch, architecture| observations(batch, architecture, 10).collect::<Vec<_>>();
+        // Texts 5 6 7 8 9 and 1 2 3 4 5, the second one's first two tokens a prefix.
+        let causal = batch([5, 6, 7, 8, 1, 2, 3, 4], [6, 7, 8, 9, no, 3, 4, 5]);
+        let pairs = [(5, 6), (6, 7), (7, 8), (8, 9), (2, 3), (3, 4), (4, 5)];
+        assert_eq!(all(&causal, Architecture::Decoder), pairs);
+        // The same texts behind a mask (0): the second begins with one, which has no token before it in its sequence, and
+        // the last but one hides what stands before the last.
+        let masked = batch([5, 0, 7, 8, 0, 2, 0, 0], [no, 6, no, no, 1, no, 3, 4]);
+        assert_eq!(all(&masked, Architecture::Encoder), [(5, 6), (10, 1), (2, 3), (0, 4)]);
+    }
+
+    #[test]
+    fn batches_weigh_the_same_however_much_they_predict() {
+        // Token 0 three times in training: (3 + 1) / (3 + 2), and 1 / 5 for token 1.
+        let groups = [vec![(0, 0), (0, 0), (0, 0)]];
+        let got = fit(&groups, &[vec![(0, 0)], vec![(0, 1), (0, 1), (0, 1)]], 2);
+        assert!((got.unigram + (0.8f64.ln() + 0.2f64.ln()) / 2.0).abs() < 1e-12, "{got:?}");
+        // And of a prefix objective, whose batches predict unequal numbers, the same by hand.
+        let mut config = RunConfig::default();
+        config.objective.name = "prefix".to_owned();
+        (config.train.steps, config.train.batch, config.evaluation.batches) = (20, 2, 3);
+        let corpus = data::open(&config, &mut |_| ControlFlow::Continue(())).unwrap();
+        let prefix = objective::find("prefix").unwrap();
+        let vocabulary = corpus.vocabulary().size;
+        let (mut counts, mut total) = (vec![1.0; vocabulary], vocabulary as f64);
+        let predicted = |batch: Batch| batch.targets.into_iter().filter(|t| *t != NO_TARGET).map(|t| t as usize);
+        for step in 0..20 {
+            for target in predicted(training_batch(corpus.as_ref(), prefix, &config, step, 0)) {
+                counts[target] += 1.0;
+                total += 1.0;
+            }
+        }
+        let batches: Vec<Vec<usize>> =
+            (0..3).map(|i| predicted(evaluation_batch(corpus.as_ref(), prefix, &config, i)).collect()).collect();
+        assert!(batches.windows(2).any(|pair| pair[0].len() != pair[1].len()));
+        let mean =
+            |batch: &Vec<usize>| batch.iter().map(|t| -(counts[*t] / total).ln()).sum::<f64>() / batch.len() as f64;
+        let expected = batches.iter().map(mean).sum::<f64>() / 3.0;
+        let got = losses(corpus.as_ref(), prefix, &config, &mut || ControlFlow::Continue(())).unwrap();
+        assert!((got.unigram - expected).abs() < 1e-9, "{got:?} {expected}");
     }
 
     #[test]
