@@ -1,15 +1,17 @@
 //! An experiment's definition: arms that differ in what is asked about, and runs that are comparable.
 //!
 //! Owns the file's form, what is wrong with it said key by key, and the expansion to runs. An arm is a config; its runs
-//! differ by learning rate, seed and training length alone, so that at one seed every arm of one shape begins with the
-//! same weights and sees the same text in the same order. Reads the file it is asked to, trains nothing.
+//! differ by learning rate, seed and training length (`length`) alone, so that at one seed every arm of one shape begins
+//! with the same weights and sees the same text in the same order (`comparable`). Reads the file it is asked to, trains
+//! nothing.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::shipped;
+use super::length::{of_length, steps_for};
+use super::{comparable, shipped};
 use crate::config::RunConfig;
 use crate::config::load::{self, ConfigError, one_line};
 use crate::config::shipped as configs;
@@ -236,6 +238,9 @@ impl Experiment {
                     Some(_) => {}
                 }
             }
+            if let Some(baseline) = self.arms.iter().find(|arm| arm.name == self.baseline) {
+                problems.extend(comparable::unlike(arm, baseline).iter().map(|problem| format!("{key}: {problem}")));
+            }
         }
         if problems.is_empty() {
             for (arm, horizon) in (0..self.arms.len()).flat_map(|arm| (0..self.horizons.len()).map(move |h| (arm, h))) {
@@ -264,9 +269,7 @@ impl Experiment {
         let Some(other) = other.and_then(|to| self.arms.iter().find(|a| a.name == *to)) else {
             return steps;
         };
-        let allowed = plan(&of_length(&other.config, steps)).flops;
-        let own = plan(&of_length(&self.arms[arm].config, steps)).flops / steps as f64;
-        ((allowed / own).round() as u64).max(1)
+        steps_for(&self.arms[arm].config, steps, plan(&of_length(&other.config, steps)).flops)
     }
 
     /// The config of one run.
@@ -304,17 +307,6 @@ impl Experiment {
         // A struct of numbers, strings and tables always serialises.
         toml::to_string(self).unwrap_or_default()
     }
-}
-
-/// A config for another number of steps: warm-ups keep their share, so that the learning rate keeps its shape.
-fn of_length(config: &RunConfig, steps: u64) -> RunConfig {
-    let mut config = config.clone();
-    let share = steps as f64 / config.train.steps as f64;
-    for warmup in [&mut config.optimizer.warmup, &mut config.optimizer.rewarmup] {
-        *warmup = (share * *warmup as f64).round() as u64;
-    }
-    config.train.steps = steps;
-    config
 }
 
 /// The name and the text of a shipped experiment or a file.

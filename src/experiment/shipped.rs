@@ -30,6 +30,7 @@ pub fn names() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::comparable::is_of_other_length;
     use crate::experiment::definition::{Arm, Experiment, Role};
     use crate::plan::plan;
 
@@ -127,6 +128,8 @@ mod tests {
             for (at, arm) in e.arms.iter().enumerate() {
                 let Some(to) = &arm.equal_flops_to else { continue };
                 let other = e.arms.iter().position(|a| a.name == *to).unwrap();
+                let baseline = &e.arms[e.baseline_arm()].config;
+                assert!(is_of_other_length(&arm.config, baseline), "{}, {} is no baseline", e.name, arm.name);
                 for horizon in 0..e.horizons.len() {
                     let flops = |arm| plan(&e.run(arm, horizon, 1e-3, 1).config).flops;
                     // Steps are whole: half of one at most is missing or too much.
