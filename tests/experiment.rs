@@ -179,7 +179,18 @@ fn the_table_says_what_the_runs_events_say() {
     for part in ["raptr", &format!("{mean:.4}"), "can't tell", "fitness: unigram", "bigram", "floor", "1.333x"] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
-    assert!(text.contains("Can't tell how depth schedules rank here") || text.contains("can rank depth schedules"));
+    // What the table is worth, by its rules: the baseline beats the bigram table, and half of its layers.
+    let fitness = &results["horizons"][0]["fitness"];
+    check(&fitness["to_shallower"][0]["difference"], minus("full", "half"));
+    let past = mean_of("full") - fitness["bigram"]["mean"].as_f64().unwrap();
+    assert!((fitness["to_bigram"]["mean"].as_f64().unwrap() - past).abs() < 1e-9, "{fitness}");
+    let is_beaten = |difference: &Value| difference["verdict"] == "better";
+    let (bigram, half) = (is_beaten(&fitness["to_bigram"]), is_beaten(&fitness["to_shallower"][0]["difference"]));
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(words.contains("This table can rank depth schedules"), bigram && half, "{text}");
+    assert_eq!(words.contains("Can't tell how depth schedules rank here"), !(bigram && half), "{text}");
+    assert_eq!(words.contains("full doesn't beat the bigram table"), !bigram, "{text}");
+    assert_eq!(words.contains("full doesn't beat half (2 layers)"), !half, "{text}");
     assert_eq!(fs::read_to_string(place.run("tiny").join("results.txt")).unwrap(), text.split("\nIn ").next().unwrap());
     for measure in ["steps", "flops", "time"] {
         let svg = fs::read_to_string(place.run("tiny").join(format!("loss-by-{measure}.svg"))).unwrap();

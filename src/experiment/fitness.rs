@@ -51,10 +51,11 @@ impl Fitness {
         let pick = |of: fn(&Losses) -> f64| summary(&tables.iter().map(of).collect::<Vec<_>>());
         let runs = base.map_or(&[][..], |arm| &arm.runs);
         let floors: Vec<f64> = runs.iter().filter_map(|run| run.figures.floor).collect();
-        let past: Vec<f64> = runs
-            .iter()
-            .filter_map(|run| Some(run.figures.final_loss()? - tables.get(run.seed as usize - 1)?.bigram))
-            .collect();
+        let past = runs.iter().filter_map(|run| {
+            let table = tables.get(usize::try_from(run.seed).ok()?.checked_sub(1)?)?;
+            Some((run.figures.final_loss(), Some(table.bigram)))
+        });
+        let past: Vec<_> = past.collect();
         let controls = arms.iter().filter(|arm| arm.role == Role::Shallower);
         let to_shallower: Vec<ToShallower> = controls
             .map(|arm| ToShallower {
@@ -89,27 +90,51 @@ impl Fitness {
             // Without tokens there are no tables; what its loss is worth the shallower controls tell.
             None if self.is_finished && self.bigram.is_none() => {}
             None => problems.push(format!("{baseline} has no finished run")),
-            Some(d) if d.verdict == Verdict::Better => {}
-            Some(d) if d.n < 2 => problems.push("one seed shows no spread: at least two are needed".to_owned()),
-            Some(_) => {
-                problems.push(format!("{baseline} doesn't beat the bigram table: nothing was learned that needs depth"))
-            }
+            Some(d) => problems.extend(shortfall(d, baseline, "the bigram table", || {
+                format!("{baseline} doesn't beat the bigram table: nothing was learned that needs depth")
+            })),
         }
         if self.to_shallower.is_empty() {
             problems.push("there is no shallower control, so nobody knows whether depth is used".to_owned());
         }
         for control in &self.to_shallower {
+            let ToShallower { arm, layers, .. } = control;
             match control.difference {
-                Some(d) if d.verdict == Verdict::Better => {}
-                Some(d) if d.n < 2 => {}
-                None => problems.push(format!("{} has no finished run to compare with", control.arm)),
-                Some(_) => problems.push(format!(
-                    "{baseline} doesn't beat {} ({} layers) by more than seeds differ: depth isn't used here",
-                    control.arm, control.layers
-                )),
+                // If it is the baseline that has none, that is said above.
+                None if !self.is_finished => {}
+                None => problems.push(format!("{arm} has no finished run to compare with")),
+                Some(d) => problems.extend(shortfall(d, baseline, arm, || {
+                    format!(
+                        "{baseline} doesn't beat {arm} ({layers} layers) by more than seeds differ: depth isn't used \
+                         here"
+                    )
+                })),
             }
         }
+        // That there is one seed is said once.
+        let mut said = Vec::new();
+        problems.retain(|problem| {
+            let is_new = !said.contains(problem);
+            said.push(problem.clone());
+            is_new
+        });
         problems
+    }
+}
+
+/// Why a difference doesn't show that the baseline beats something; none: it does. `unbeaten` says so where the losses do.
+fn shortfall(d: Difference, baseline: &str, other: &str, unbeaten: impl Fn() -> String) -> Option<String> {
+    match d {
+        _ if d.seeds < 2 => Some("one seed shows no spread: at least two are needed".to_owned()),
+        _ if d.n < 2 => Some(format!(
+            "all seeds but one of {baseline} or {other} diverged: at least two must be trained to the end"
+        )),
+        Difference { verdict: Verdict::Better, .. } => None,
+        // Only that it diverged where the other didn't speaks against it.
+        Difference { half_width: Some(half), mean, .. } if mean + half < 0.0 => {
+            Some(format!("{baseline} diverged on a seed, so that it can't be said to beat {other}"))
+        }
+        _ => Some(unbeaten()),
     }
 }
 
@@ -153,4 +178,87 @@ fn cautions(arms: &[ArmResult]) -> Vec<String> {
         cautions.push("two seeds: intervals are wide".to_owned());
     }
     cautions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::by_hand::{arm, compared};
+
+    const GOOD: [Option<f64>; 3] = [Some(1.0), Some(1.1), Some(0.9)];
+    /// Beaten on every seed, by about one.
+    const BEATEN: [Option<f64>; 3] = [Some(2.0), Some(2.11), Some(1.9)];
+
+    /// The fitness of a full model against half of it, and bigram tables (none: no tokens).
+    fn of(full: &[Option<f64>], half: &[Option<f64>], bigram: Option<f64>) -> Fitness {
+        let arms = compared([arm("full", Role::Method, full), arm("half", Role::Shallower, half)]);
+        let tables: Vec<Losses> =
+            bigram.iter().flat_map(|&b| vec![Losses { unigram: 9.0, bigram: b }; full.len()]).collect();
+        Fitness::of(&arms, "full", &tables)
+    }
+
+    /// It can't rank, for one reason alone.
+    fn only(fitness: &Fitness, why: &str) {
+        assert!(!fitness.can_rank());
+        assert!(matches!(&fitness.problems[..], [one] if one.contains(why)), "{why}: {:?}", fitness.problems);
+    }
+
+    #[test]
+    fn a_baseline_that_beats_both_can_rank() {
+        for bigram in [Some(2.0), None] {
+            let fitness = of(&GOOD, &BEATEN, bigram);
+            assert!(fitness.can_rank() && fitness.is_finished, "{:?}", fitness.problems);
+            let d = fitness.to_shallower[0].difference.unwrap();
+            assert!(
+                (d.mean + 3.01 / 3.0).abs() < 1e-12 && d.verdict == Verdict::Better,
+                "baseline minus control: {d:?}"
+            );
+            let past = fitness.to_bigram.map(|d| d.mean);
+            assert!(past.is_none() == bigram.is_none() && past.is_none_or(|mean| (mean + 1.0).abs() < 1e-12));
+        }
+    }
+
+    #[test]
+    fn a_bigram_table_that_is_not_beaten_forbids_it() {
+        only(&of(&GOOD, &BEATEN, Some(0.5)), "doesn't beat the bigram table");
+        // By 0.1 on average, where seeds leave 0.25 open.
+        only(&of(&GOOD, &BEATEN, Some(1.1)), "doesn't beat the bigram table");
+    }
+
+    #[test]
+    fn a_shallower_control_that_is_not_beaten_forbids_it() {
+        only(&of(&GOOD, &[Some(0.5), Some(0.6), Some(0.4)], Some(2.0)), "doesn't beat half (6 layers)");
+        only(&of(&GOOD, &[Some(1.2), Some(1.0), Some(1.1)], Some(2.0)), "depth isn't used here");
+        let arms = compared([arm("full", Role::Method, &GOOD), arm("other", Role::Method, &BEATEN)]);
+        only(&Fitness::of(&arms, "full", &[]), "there is no shallower control");
+    }
+
+    #[test]
+    fn one_seed_can_rank_nothing_with_tokens_or_without() {
+        for bigram in [Some(2.0), None] {
+            only(&of(&GOOD[..1], &BEATEN[..1], bigram), "one seed shows no spread: at least two are needed");
+        }
+        // Two of three seeds of the control diverged: its one loss shows no spread either.
+        for bigram in [Some(2.0), None] {
+            only(&of(&GOOD, &[Some(2.0), None, None], bigram), "at least two must be trained to the end");
+        }
+    }
+
+    #[test]
+    fn what_diverged_is_no_measure() {
+        only(&of(&GOOD, &[None; 3], Some(2.0)), "half has no finished run");
+        for bigram in [Some(2.0), None] {
+            only(&of(&[None; 3], &BEATEN, bigram), "full has no finished run");
+        }
+        // Better on two seeds, but nowhere on the third.
+        let fitness = of(&[Some(1.0), Some(1.1), None], &BEATEN, Some(3.0));
+        assert!(!fitness.can_rank());
+        for other in ["the bigram table", "half"] {
+            let why = format!("full diverged on a seed, so that it can't be said to beat {other}");
+            assert!(fitness.problems.contains(&why), "{:?}", fitness.problems);
+        }
+        assert!(fitness.cautions.contains(&"some runs diverged: full".to_owned()), "{:?}", fitness.cautions);
+        // A control that diverges is beaten there.
+        assert!(of(&GOOD, &[Some(2.0), Some(2.1), None], Some(2.0)).can_rank());
+    }
 }

@@ -23,3 +23,6 @@ pub mod shipped;
 pub mod stability;
 pub mod statistics;
 pub mod text;
+
+#[cfg(test)]
+mod by_hand;

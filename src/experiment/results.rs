@@ -8,8 +8,9 @@ use std::ops::ControlFlow;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::comparable;
 use super::definition::{Experiment, Planned, Role};
-use super::figures::{Figures, Spent};
+use super::figures::{Figures, Spent, State};
 use super::fitness::Fitness;
 use super::measured::{self, Measured};
 use super::ngram::{self, Losses};
@@ -197,7 +198,7 @@ fn rows(experiment: &Experiment, horizon: usize, lookup: Lookup<'_>) -> Result<V
         if row.name == baseline.name {
             continue;
         }
-        row.to_baseline = difference(&paired(&row.runs, &baseline.runs, |run, other| Some(run - other.final_loss()?)));
+        row.to_baseline = against(&row.runs, &baseline.runs);
         let base_model = &experiment.arms[experiment.baseline_arm()].config.model;
         row.same_start = (arm.config.model == *base_model).then(|| {
             row.runs.iter().zip(&baseline.runs).all(|(a, b)| a.figures.initial_weights == b.figures.initial_weights)
@@ -258,18 +259,29 @@ fn mean_spent(runs: &[RunResult]) -> Spent {
     }
 }
 
-/// Differences of final losses seed by seed, where both are there.
-pub(super) fn paired(runs: &[RunResult], others: &[RunResult], of: impl Fn(f64, &Figures) -> Option<f64>) -> Vec<f64> {
-    let pairs = runs.iter().filter_map(|run| Some((run, others.iter().find(|other| other.seed == run.seed)?)));
-    pairs.filter_map(|(run, other)| of(run.figures.final_loss()?, &other.figures)).collect()
+/// Pairs of a run and another's of the same seed.
+fn pairs<'a>(runs: &'a [RunResult], others: &'a [RunResult]) -> impl Iterator<Item = (&'a Figures, &'a Figures)> {
+    let other = |seed| others.iter().find(|other| other.seed == seed);
+    let other = move |seed| other(seed).map(|other| &other.figures);
+    runs.iter().filter_map(move |run| Some((&run.figures, other(run.seed)?)))
+}
+
+/// What an arm's final losses differ by from another's.
+pub(super) fn against(runs: &[RunResult], others: &[RunResult]) -> Option<Difference> {
+    difference(&pairs(runs, others).map(|(run, other)| (run.final_loss(), other.final_loss())).collect::<Vec<_>>())
 }
 
 /// How far the FLOPs of an arm may lie from those that another was trained to.
 pub(super) const ALIKE: f64 = 0.01;
 
-/// The arm whose steps were computed to spend an arm's FLOPs; if none was, one that spent as much to within [`ALIKE`].
+/// The arm that is the baseline with steps computed to spend an arm's FLOPs; if none was, one that spent as much to within
+/// [`ALIKE`]. Fewer layers or another method with as many FLOPs are no baseline.
 fn trained_alike<'a>(experiment: &Experiment, rows: &'a [ArmResult], row: &ArmResult) -> Option<&'a ArmResult> {
-    let computed = || rows.iter().zip(&experiment.arms).filter(|(_, arm)| arm.equal_flops_to.is_some());
+    let baseline = &experiment.arms[experiment.baseline_arm()].config;
+    let computed = || {
+        let arms = rows.iter().zip(&experiment.arms).filter(|(_, arm)| arm.equal_flops_to.is_some());
+        arms.filter(|(_, arm)| comparable::is_of_other_length(&arm.config, baseline))
+    };
     let meant = computed().find(|(_, arm)| arm.equal_flops_to.as_ref() == Some(&row.name));
     let off = |other: &ArmResult| (other.spent.flops / row.spent.flops - 1.0).abs();
     let near = || computed().filter(|(other, _)| off(other) <= ALIKE).min_by(|a, b| off(a.0).total_cmp(&off(b.0)));
@@ -277,19 +289,21 @@ fn trained_alike<'a>(experiment: &Experiment, rows: &'a [ArmResult], row: &ArmRe
 }
 
 fn equal_flops(row: &ArmResult, baseline: &ArmResult, trained: Option<&ArmResult>) -> EqualFlops {
-    let at = |run: &RunResult| {
-        let other = baseline.runs.iter().find(|other| other.seed == run.seed)?;
-        other.figures.loss_at(|spent| spent.flops, run.figures.spent.flops)
-    };
-    let finished: Vec<&RunResult> = row.runs.iter().filter(|run| run.figures.final_loss().is_some()).collect();
-    let curve: Vec<f64> = finished.iter().filter_map(|run| at(run)).collect();
-    let gained: Vec<f64> = finished.iter().filter_map(|run| Some(run.figures.final_loss()? - at(run)?)).collect();
+    // Both losses of a seed, none where a run diverged. Where the arm spent more than the baseline there is no curve.
+    let both = pairs(&row.runs, &baseline.runs).filter_map(|(run, base)| match run.final_loss() {
+        None => Some((None, base.final_loss())),
+        loss => match base.loss_at(|spent| spent.flops, run.spent.flops) {
+            None if base.state != State::Diverged => None,
+            at => Some((loss, at)),
+        },
+    });
+    let both: Vec<(Option<f64>, Option<f64>)> = both.collect();
+    let curve: Vec<f64> = both.iter().filter_map(|(loss, at)| loss.and(*at)).collect();
     EqualFlops {
         curve_loss: summary(&curve),
-        curve: difference(&gained),
+        curve: difference(&both),
         trained_arm: trained.map(|other| other.name.clone()),
-        trained: trained
-            .and_then(|other| difference(&paired(&row.runs, &other.runs, |run, o| Some(run - o.final_loss()?)))),
+        trained: trained.and_then(|other| against(&row.runs, &other.runs)),
     }
 }
 
@@ -321,3 +335,6 @@ fn tables(
     }
     Ok(Some(all))
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ pub enum Verdict {
     Better,
     /// The whole interval lies above zero.
     Worse,
-    /// The interval holds zero, or there are fewer than two seeds.
+    /// The interval holds zero, there are fewer than two seeds, or a divergence speaks against what the interval says.
     CantTell,
 }
 
@@ -57,8 +57,11 @@ impl Verdict {
 /// A difference of losses, paired by seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Seeds that both have.
+    /// Seeds that both have: what follows is of these.
     pub n: usize,
+    /// Seeds in all; on those beyond `n` one of the two diverged, or both did.
+    #[serde(default)]
+    pub seeds: usize,
     /// Mean of the differences.
     pub mean: f64,
     /// Standard error of that mean; none for fewer than two.
@@ -70,17 +73,23 @@ pub struct Difference {
     pub verdict: Verdict,
 }
 
-/// The paired difference of losses; none without a pair.
-pub fn difference(differences: &[f64]) -> Option<Difference> {
-    let Summary { n, mean, std } = summary(differences)?;
+/// The difference of losses, paired by seed, each none where that run diverged; none without a pair.
+///
+/// A run that diverged is worse than any that didn't: whoever alone diverges on a seed isn't called better for the seeds
+/// that are left, nor the other worse.
+pub fn difference(pairs: &[(Option<f64>, Option<f64>)]) -> Option<Difference> {
+    let both: Vec<f64> = pairs.iter().filter_map(|(a, b)| Some((*a)? - (*b)?)).collect();
+    let a_alone = pairs.iter().any(|pair| matches!(pair, (None, Some(_))));
+    let b_alone = pairs.iter().any(|pair| matches!(pair, (Some(_), None)));
+    let Summary { n, mean, std } = summary(&both)?;
     let standard_error = std.map(|s| s / (n as f64).sqrt());
     let half_width = standard_error.map(|error| error * t_quantile(n - 1));
     let verdict = match half_width {
-        Some(half) if mean + half < 0.0 => Verdict::Better,
-        Some(half) if mean - half > 0.0 => Verdict::Worse,
+        Some(half) if mean + half < 0.0 && !a_alone => Verdict::Better,
+        Some(half) if mean - half > 0.0 && !b_alone => Verdict::Worse,
         _ => Verdict::CantTell,
     };
-    Some(Difference { n, mean, standard_error, half_width, verdict })
+    Some(Difference { n, seeds: pairs.len(), mean, standard_error, half_width, verdict })
 }
 
 /// The t for which `P(|T| <= t) =` [`CONFIDENCE`] at that many degrees of freedom, at least 1.
@@ -151,6 +160,7 @@ mod tests {
 
     #[test]
     fn a_verdict_needs_two_seeds_and_an_interval_without_zero() {
+        let difference = |all: &[f64]| difference(&all.iter().map(|d| (Some(*d), Some(0.0))).collect::<Vec<_>>());
         // Mean -0.2, standard deviation 0.1, n 3: error 0.0577, half width 0.0577 * 4.3027 = 0.2484.
         let d = difference(&[-0.1, -0.2, -0.3]).unwrap();
         assert!((d.mean + 0.2).abs() < 1e-12 && (d.standard_error.unwrap() - 0.057_735).abs() < 1e-6);
@@ -161,5 +171,23 @@ mod tests {
         assert_eq!(difference(&[-5.0]).unwrap().verdict, Verdict::CantTell);
         // Equal to the bit on every seed: no difference to be told.
         assert_eq!(difference(&[0.0, 0.0]).unwrap().verdict, Verdict::CantTell);
+    }
+
+    #[test]
+    fn whoever_alone_diverges_is_not_called_better() {
+        // Seeds 1 and 2 differ by 1 to within 0.01 (half width 12.7 * 0.005 = 0.06); the rest is what becomes of seed 3.
+        let verdict = |sign: f64, third: (Option<f64>, Option<f64>)| {
+            let d = difference(&[(Some(3.0 + sign), Some(3.0)), (Some(3.01 + sign), Some(3.0)), third]).unwrap();
+            assert_eq!((d.n, d.seeds), (2, 3));
+            assert!((d.mean - sign - 0.005).abs() < 1e-12 && d.half_width.unwrap() < 0.07);
+            d.verdict
+        };
+        assert_eq!(verdict(-1.0, (None, Some(3.0))), Verdict::CantTell);
+        assert_eq!(verdict(1.0, (None, Some(3.0))), Verdict::Worse);
+        assert_eq!(verdict(-1.0, (Some(2.0), None)), Verdict::Better);
+        assert_eq!(verdict(1.0, (Some(4.0), None)), Verdict::CantTell);
+        assert_eq!(verdict(-1.0, (None, None)), Verdict::Better);
+        assert_eq!(verdict(1.0, (None, None)), Verdict::Worse);
+        assert_eq!(difference(&[(None, Some(3.0)), (Some(2.0), None)]), None);
     }
 }

@@ -206,17 +206,17 @@ fn by_length(results: &Results) -> String {
     head.extend(results.horizons.iter().map(|h| format!("{} steps", h.steps)));
     let mut rows = vec![head];
     let arms = results.horizons.first().map_or(&[][..], |h| &h.arms);
-    let mut add = |label: String, of: &dyn Fn(&ArmResult) -> Option<Difference>| {
+    let mut add = |full_name: &str, label: String, of: &dyn Fn(&ArmResult) -> Option<Difference>| {
         let cells = results.horizons.iter().map(|horizon| {
-            let arm = horizon.arms.iter().find(|arm| label.split(' ').next() == Some(name(&arm.name).as_str()));
+            let arm = horizon.arms.iter().find(|arm| arm.name == full_name);
             arm.and_then(of).map_or_else(|| "-".to_owned(), signed)
         });
-        rows.push(std::iter::once(label.clone()).chain(cells).collect());
+        rows.push(std::iter::once(label).chain(cells).collect());
     };
     for arm in arms.iter().filter(|arm| arm.name != results.baseline) {
-        add(name(&arm.name), &|arm| arm.to_baseline);
+        add(&arm.name, name(&arm.name), &|arm| arm.to_baseline);
         if arm.equal_flops.as_ref().is_some_and(|e| e.trained_arm.is_some()) {
-            add(format!("{} (2)", name(&arm.name)), &|arm| arm.equal_flops.as_ref()?.trained);
+            add(&arm.name, format!("{} (2)", name(&arm.name)), &|arm| arm.equal_flops.as_ref()?.trained);
         }
     }
     // As many columns as fit; the longest trainings are the most telling.
@@ -239,9 +239,10 @@ pub(super) fn mean(s: Summary) -> String {
     s.std.map_or_else(|| format!("{:.4}", s.mean), |std| format!("{:.4} ±{std:.4}", s.mean))
 }
 
-/// A difference with its interval.
+/// A difference with its interval, and of how many seeds it is where some diverged.
 pub(super) fn signed(d: Difference) -> String {
-    d.half_width.map_or_else(|| format!("{:+.4}", d.mean), |half| format!("{:+.4} ±{half:.4}", d.mean))
+    let of = if d.n < d.seeds { format!(" n={}", d.n) } else { String::new() };
+    d.half_width.map_or_else(|| format!("{:+.4}{of}", d.mean), |half| format!("{:+.4} ±{half:.4}{of}", d.mean))
 }
 
 /// Rows of cells as lines: the first column to the left, the others to the right, a last one of notes to the left.
@@ -286,4 +287,62 @@ pub(super) fn wrap(text: &mut String, words: &str, indent: &str) {
     }
     text.push_str(&line);
     text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::by_hand::{arm, compared};
+    use crate::experiment::fitness::Fitness;
+    use crate::experiment::statistics::{CONFIDENCE, Verdict};
+
+    /// Results at two lengths of training of a baseline at 1 and others, each that much above it.
+    fn results(others: &[(&str, f64)]) -> Results {
+        let horizon = |steps: u64| {
+            let losses = |shift: f64| [Some(1.0 + shift), Some(1.1 + shift), None];
+            let mut arms = vec![arm("full", Role::Method, &losses(0.0))];
+            for &(name, shift) in others {
+                let [_, other] = compared([arms[0].clone(), arm(name, Role::Method, &losses(shift * steps as f64))]);
+                arms.push(other);
+            }
+            let fitness = Fitness::of(&arms, "full", &[]);
+            Horizon { steps, arms, rivals: None, fitness, measured: Vec::new() }
+        };
+        Results {
+            experiment: "t".to_owned(),
+            question: "?".to_owned(),
+            baseline: "full".to_owned(),
+            confidence: CONFIDENCE,
+            seeds: 3,
+            loss_unit: "nats".to_owned(),
+            horizons: vec![horizon(1), horizon(2)],
+        }
+    }
+
+    #[test]
+    fn arms_with_one_beginning_have_rows_of_their_own() {
+        let results = results(&[("raptr-6-8-10-12-bernoulli", 0.25), ("raptr-6-8-10-12-bern-sqrt", 0.5)]);
+        let text = by_length(&results);
+        let rows: Vec<&str> = text.lines().skip(1).collect();
+        assert!(rows[0].starts_with("raptr-6-8-10-12-b…") && rows[1].starts_with("raptr-6-8-10-12-b…"), "{text}");
+        for (row, values) in rows.iter().zip([["+0.2500", "+0.5000"], ["+0.5000", "+1.0000"]]) {
+            assert!(values.iter().all(|value| row.contains(value)), "{row}");
+        }
+        assert!(rows[0].find("+0.2500") < rows[0].find("+0.5000") && !rows[1].contains("+0.2500"), "{text}");
+    }
+
+    #[test]
+    fn a_difference_of_fewer_seeds_says_so() {
+        let d = Difference {
+            n: 2,
+            seeds: 3,
+            mean: -0.25,
+            standard_error: Some(0.01),
+            half_width: Some(0.127),
+            verdict: Verdict::Better,
+        };
+        assert_eq!(signed(d), "-0.2500 ±0.1270 n=2");
+        assert_eq!(signed(Difference { n: 3, ..d }), "-0.2500 ±0.1270");
+        assert!(table(&results(&[("other", 0.25)])).contains("+0.2500 ±0.0000 n=2"));
+    }
 }
