@@ -16,7 +16,7 @@ use raptr_tui::model::reference::Reference;
 use raptr_tui::model::{Engine, Parameter, UpdateRule};
 use raptr_tui::objective::Batch;
 use raptr_tui::rng::{Purpose, keyed};
-use raptr_tui::subnetwork::Subnetwork;
+use raptr_tui::subnetwork::{Parts, Subnetwork};
 
 const VOCABULARY: usize = 17;
 const LAYERS: usize = 4;
@@ -47,8 +47,8 @@ fn engines() -> (Fast, Reference) {
     (fast, Reference::new(&m, VOCABULARY, 5, Device::Cpu, DType::F64))
 }
 
-/// The layer path of a length with an index: fixed by hand.
-fn by_hand(length: usize, index: u64) -> Subnetwork {
+/// The layer path of a length with an index, whatever is fixed.
+fn by_hand(length: usize, _fixed: LayerPath, index: u64) -> Subnetwork {
     let text = match (length, index) {
         (2, 0) => "1001",
         (2, _) => "0110",
@@ -78,6 +78,19 @@ fn measure_or_not(
     batches: &[Batch],
     interrupted: &dyn Fn() -> bool,
 ) -> Option<Vec<Measurement>> {
+    measure_with(engine, what, batches, (&path("1011"), RULE), &Subnetwork::new, interrupted)
+}
+
+/// With another next step, and networks with factors.
+fn measure_with(
+    engine: &mut dyn Engine,
+    what: What,
+    batches: &[Batch],
+    (next, rule): (&Subnetwork, UpdateRule),
+    network: &dyn Fn(LayerPath) -> Subnetwork,
+    interrupted: &dyn Fn() -> bool,
+) -> Option<Vec<Measurement>> {
+    let none = LayerPath::none(LAYERS);
     let found = Subject {
         engine,
         whole: LayerPath::full(LAYERS),
@@ -89,9 +102,11 @@ fn measure_or_not(
         transition_batches: &batches[..1],
         current: 2,
         lengths: &[2, 3, 4],
-        candidates: &[2, 3, 4],
+        fixed: none,
+        candidates: &[(2, none), (3, none), (4, none)],
         subnetwork: &by_hand,
-        next: Some(Next { micro_batches: batches.to_vec(), subnetwork: by_hand(3, 0), rule: &|_| RULE }),
+        network,
+        next: Some(Next { micro_batches: batches.to_vec(), subnetwork: next.clone(), rule: &|_| rule }),
         coefficients: None,
         interrupted,
     }
@@ -253,6 +268,98 @@ fn gradients_and_updates_are_those_of_the_step_and_of_the_rule() {
 }
 
 #[test]
+fn an_update_moves_what_the_step_itself_moves() {
+    let (whole, inner) = (path("1111"), 2 * WIDTH);
+    let parts = Parts { heads: vec![1], columns: vec![0..inner / 2] };
+    let cases = [
+        (path("1011"), false, "1 3 4 outside"),
+        (path("1011"), true, "1 2 3 4 outside"),
+        (whole.clone().with_parts(vec![parts.clone(); LAYERS]), false, "1 2 3 4 outside"),
+        (whole.clone().with_parts(vec![parts; LAYERS]), true, "1 2 3 4 outside"),
+    ];
+    for (next, zero_gradient_for_skipped, labels) in cases {
+        let rule = UpdateRule { zero_gradient_for_skipped, ..RULE };
+        let (mut fast, mut reference) = engines();
+        let batches = [batch(6)];
+        // A first step of everything, so that moments are there to move what isn't computed.
+        for engine in [&mut fast as &mut dyn Engine, &mut reference] {
+            engine.gradient(&[batch(7)], &whole).unwrap();
+            engine.update(&rule).unwrap();
+        }
+        let untouched = fast.parameters().unwrap();
+        let series = measure_with(&mut fast, What::Gradients, &batches, (&next, rule), &Subnetwork::new, &|| false);
+        let update = series.unwrap().remove(1);
+        assert_eq!(fast.parameters().unwrap(), untouched, "weights, moments and counts");
+        assert_eq!(update.labels.join(" "), labels, "zero-grad: {zero_gradient_for_skipped}");
+        let before = reference.parameters().unwrap();
+        reference.gradient(&batches, &next).unwrap();
+        reference.update(&rule).unwrap();
+        let after = reference.parameters().unwrap();
+        let ratios: Vec<f64> = update
+            .labels
+            .iter()
+            .map(|label| {
+                let is_its = |name: &str| match label.parse::<usize>() {
+                    Ok(layer) => name.starts_with(&format!("h.{}.", layer - 1)),
+                    Err(_) => !name.starts_with("h."),
+                };
+                let (mut moved, mut all) = (0.0, 0.0);
+                for (b, a) in before.iter().zip(&after).filter(|(b, _)| is_its(&b.name) && b.shape.len() == 2) {
+                    moved += b
+                        .weight
+                        .iter()
+                        .zip(&a.weight)
+                        .map(|(b, a)| (f64::from(*b) - f64::from(*a)).powi(2))
+                        .sum::<f64>();
+                    all += norm(&b.weight).powi(2);
+                }
+                (moved / all).sqrt()
+            })
+            .collect();
+        assert!(ratios.iter().all(|ratio| *ratio > 1e-4), "{ratios:?}");
+        near(&update.values, &ratios, 2e-3);
+    }
+}
+
+#[test]
+fn networks_with_factors_are_measured_with_them() {
+    let (mut fast, mut reference) = engines();
+    let batches = [batch(8)];
+    // The full model's layers by a factor each, those of a path with one left out by another, as if it stood for two.
+    let network = |path: LayerPath| {
+        let factors = if path.is_full() { vec![1.0, 0.75, 0.5, 0.25] } else { vec![2.0; path.path_length()] };
+        Subnetwork::new(path).with_factors(factors)
+    };
+    let measured =
+        |fast: &mut Fast, what| measure_with(fast, what, &batches, (&path("1111"), RULE), &network, &|| false).unwrap();
+    let with = |at: &str, factors: &[f32]| path(at).with_factors(factors.to_vec());
+    let mut loss = |network: &Subnetwork| f64::from(reference.loss(&batches[0], network).unwrap());
+    let full = with("1111", &[1.0, 0.75, 0.5, 0.25]);
+    let l2 = loss(&full);
+    let without = ["0111", "1011", "1101", "1110"].map(|at| loss(&with(at, &[2.0; 3])));
+    let stability = measured(&mut fast, What::Stability);
+    near(&stability[1].values, &without, 1e-4);
+    let l1 = without.iter().sum::<f64>() / 4.0;
+    near(&stability[2].values[..3], &[l1, l2, l1 - l2], 1e-3);
+    let pruning = measured(&mut fast, What::Pruning);
+    assert!(pruning.iter().all(|series| series.values[0] == stability[2].values[1]), "{pruning:?}");
+    near(&pruning[2].values, &[l2, without[3], loss(&with("1100", &[2.0; 2])), loss(&with("1000", &[2.0]))], 1e-4);
+    // The stream is the full model's at every depth.
+    let mut rows = |at: &str, factors: &[f32]| {
+        let rows = reference.outputs(&batches[0], &with(at, factors)).unwrap();
+        rows.chunks(WIDTH).map(norm).sum::<f64>() / (rows.len() / WIDTH) as f64
+    };
+    let norms = [
+        rows("0000", &[]),
+        rows("1000", &[1.0]),
+        rows("1100", &[1.0, 0.75]),
+        rows("1110", &[1.0, 0.75, 0.5]),
+        rows("1111", &[1.0, 0.75, 0.5, 0.25]),
+    ];
+    near(&measured(&mut fast, What::Norms)[0].values, &norms, 1e-4);
+}
+
+#[test]
 fn whoever_cannot_wait_is_heard_in_every_measurement() {
     let (mut fast, _) = engines();
     for &(what, _, name, _) in WHATS.iter().filter(|row| row.0 != What::Coefficients) {
@@ -328,6 +435,47 @@ fn a_forecast_is_what_the_transition_then_reports() {
     assert_eq!((t.at, t.from, t.to), (6, 2, 3));
     let said = ["2", "3", "4"].map(|k| forecast.value(k).unwrap());
     assert_eq!(said, [t.before, t.entered, t.full.unwrap()[0]]);
+}
+
+#[test]
+fn each_length_is_evaluated_under_its_own_stages_fixed_layers() {
+    // Every path of a stage is fixed: 1001, then 1101, then the full model.
+    let place = Place::new();
+    let sets = [
+        "stage=[{path_length=2,fixed=[1,-1]},{path_length=3,fixed=[1,2,-1]},{path_length=4,fixed=[]}]",
+        "measure.batches=2",
+    ];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let ask = |step: u64, whats: &[&str], then: &str| {
+        let asked = whats.iter().map(|w| format!("{{\"at_step\":{step},\"command\":\"measure\",\"what\":\"{w}\"}}\n"));
+        asked.collect::<String>() + &format!("{{\"at_step\":{step},\"command\":\"{then}\"}}\n")
+    };
+    let all = ["curve", "stability", "forecast"];
+    let script = ask(6, &all, "next_stage") + &ask(9, &all, "previous_stage");
+    let script = place.write("s.jsonl", &script);
+    let events = place.train("a", &[&sets[..], &["--commands", &script]].concat());
+    let at = |step: u64, name: &str| {
+        let is_it = |m: &&&Measurement| m.step == step && m.name == name;
+        (*measured(&events).iter().find(is_it).unwrap()).clone()
+    };
+    let transition = |step: u64| {
+        let of = |e: &Event| if let Event::TransitionMeasured(t) = e { Some(t.clone()) } else { None };
+        events.iter().filter_map(of).find(|t| t.at == step).unwrap()
+    };
+    for (step, from, to) in [(6, 2, 3), (9, 3, 2)] {
+        let (forecast, t) = (at(step, "forecast: loss by path length"), transition(step));
+        assert_eq!((t.from, t.to), (from, to));
+        let said = [from, to, 4].map(|k| forecast.value(&k.to_string()).unwrap());
+        assert_eq!(said, [t.before, t.entered, t.full.unwrap()[0]], "before step {step}");
+        assert_ne!(t.before, t.entered);
+        // 1101 is the full model without layer 3.
+        let three = at(step, "loss without each layer").value("3").unwrap();
+        near(&[forecast.value("3").unwrap()], &[f64::from(three)], 1e-6);
+    }
+    // In the first stage 1001 is the curve's only path of length 2.
+    assert_eq!(at(6, "loss by path length").value("2"), Some(transition(6).before));
+    let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
+    assert!(stdout(&rerun).contains("identical"), "{}", stderr(&rerun));
 }
 
 const ALL: &str = "measure.what=[\"curve\",\"forecast\",\"stability\",\"norms\",\"gradients\",\"pruning\"]";

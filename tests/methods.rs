@@ -154,3 +154,28 @@ fn a_grown_model_computes_with_copies() {
     }
     assert_eq!(updates(&after.parameters, "h.2.mlp.up.weight"), 9, "the count goes with the moments");
 }
+
+#[test]
+fn every_method_measures_the_full_model_that_it_evaluates() {
+    let script = "{\"at_step\":20,\"command\":\"evaluate\"}\n{\"at_step\":20,\"command\":\"measure\",\"what\":\"stability\"}\n\
+                  {\"at_step\":20,\"command\":\"measure\",\"what\":\"pruning\"}\n{\"at_step\":20,\"command\":\"stop\"}\n";
+    for case in CASES {
+        let place = Place::new();
+        let script = place.write("s.jsonl", script);
+        let events =
+            place.train("a", &[&sets(case)[..], &["--set", "measure.batches=2", "--commands", &script]].concat());
+        let evaluated = events.iter().find_map(|e| match e {
+            Event::Evaluated { step: 20, scores, .. } => scores.iter().find(|s| s.path_length == 4).map(|s| s.loss),
+            _ => None,
+        });
+        let value = |name: &str, label: &str| {
+            let of =
+                |e: &Event| if let Event::Measured(m) = e { (m.name == name).then(|| m.value(label))? } else { None };
+            events.iter().find_map(of).unwrap_or_else(|| panic!("{case:?}: no {name}"))
+        };
+        let full = evaluated.unwrap();
+        assert_eq!(value("loss with the last layers dropped", "0"), full, "{case:?}");
+        // Summed in another order.
+        assert!((value("stability", "L2") - full).abs() < 1e-6 * full, "{case:?}");
+    }
+}

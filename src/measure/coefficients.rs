@@ -46,7 +46,7 @@ impl Measure for OfDegrees {
         };
         let mut series = Vec::new();
         for length in [subject.current, subject.whole.path_length()] {
-            let subnetwork = (subject.subnetwork)(length, 0);
+            let subnetwork = (subject.subnetwork)(length, subject.fixed, 0);
             let Some(values) = coefficients.errors(subject.engine, &subnetwork, subject.interrupted)? else {
                 return Ok(Measured::Interrupted);
             };

@@ -17,8 +17,9 @@ impl Measure for Curve {
     fn measure(&self, subject: &mut Subject<'_>) -> Result<Measured> {
         let (mut values, mut spreads) = (Vec::new(), Vec::new());
         for &length in subject.lengths {
-            let subnetworks = (0..subject.paths as u64).map(|index| (subject.subnetwork)(length, index));
-            let Some((mean, spread)) = subject.losses(subnetworks.collect::<Vec<_>>())? else {
+            let drawn = |index| (subject.subnetwork)(length, subject.fixed, index);
+            let subnetworks: Vec<_> = (0..subject.paths as u64).map(drawn).collect();
+            let Some((mean, spread)) = subject.losses(subnetworks)? else {
                 return Ok(Measured::Interrupted);
             };
             values.push(mean);

@@ -78,10 +78,15 @@ pub struct Subject<'a> {
     pub current: usize,
     /// Path lengths that can be trained, in order.
     pub lengths: &'a [usize],
-    /// Path lengths that a change of stage or length by one key would lead to, and the current one, in order.
-    pub candidates: &'a [usize],
-    /// The fixed subnetwork of a path length with an index: that of evaluation batch `index`.
-    pub subnetwork: &'a dyn Fn(usize, u64) -> Subnetwork,
+    /// The layers that are fixed in the current stage.
+    pub fixed: LayerPath,
+    /// Path lengths that a change of stage or length by one key would lead to, and the current one, in order; each with
+    /// the layers that are fixed in the stage that it is the length of.
+    pub candidates: &'a [(usize, LayerPath)],
+    /// The fixed subnetwork of a path length under fixed layers with an index: that of evaluation batch `index`.
+    pub subnetwork: &'a dyn Fn(usize, LayerPath, u64) -> Subnetwork,
+    /// The network of a layer path as an evaluation computes it: with the factors that the method gives its layers.
+    pub network: &'a dyn Fn(LayerPath) -> Subnetwork,
     /// The next step, if there is one.
     pub next: Option<Next<'a>>,
     /// Where a polynomial is learned.

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::psi::mean_norm;
 use super::{Measure, Measured, Subject};
 use crate::measurement::What;
+use crate::subnetwork::Subnetwork;
 
 pub(super) struct Norms;
 
@@ -19,12 +20,15 @@ impl Measure for Norms {
     fn measure(&self, subject: &mut Subject<'_>) -> Result<Measured> {
         let (batches, layers) = (subject.batches, subject.whole.path_length());
         let mut norms = vec![0.0; layers + 1];
+        // The stream of the full model, so the factors are the full model's at every depth.
+        let whole = (subject.network)(subject.whole);
         for batch in batches {
             for (depth, sum) in norms.iter_mut().enumerate() {
                 if (subject.interrupted)() {
                     return Ok(Measured::Interrupted);
                 }
-                let first = subject.part(|place| place < depth).into();
+                let factors = (0..depth).map(|slot| whole.factor(slot)).collect();
+                let first = Subnetwork::new(subject.part(|place| place < depth)).with_factors(factors);
                 let rows = subject.engine.outputs(batch, &first)?; // (M, C)
                 *sum += mean_norm(&rows, subject.width) / batches.len() as f64;
             }

@@ -1,4 +1,5 @@
-//! The pruning curve: the loss of the full model with k layers dropped, whatever the training kept fixed.
+//! The pruning curve: the loss of the full model with k layers dropped, whatever the training kept fixed. What is left is
+//! computed as an evaluation would, with the factors that the method gives it.
 //!
 //! Three ways to drop: at random (several draws), evenly spaced (for half of the layers that is every other one), and from
 //! the output side (what is left are the first layers).
@@ -38,7 +39,7 @@ impl Measure for Pruning {
 
     fn measure(&self, subject: &mut Subject<'_>) -> Result<Measured> {
         let (layers, seed, draws) = (subject.whole.path_length(), subject.seed, subject.paths as u64);
-        let Some(whole) = subject.loss(&subject.whole.into())? else {
+        let Some(whole) = subject.loss(&(subject.network)(subject.whole))? else {
             return Ok(Measured::Interrupted);
         };
         let names = [
@@ -52,8 +53,9 @@ impl Measure for Pruning {
             let drawn = (0..draws).map(|draw| random(layers, k, seed, draw)).collect();
             let ways: [Vec<Vec<usize>>; 3] = [drawn, vec![evenly_spaced(layers, k)], vec![from_the_output(layers, k)]];
             for (found, dropped) in found.iter_mut().zip(ways) {
-                let left = dropped.iter().map(|dropped| subject.part(|place| !dropped.contains(&place)).into());
-                let Some(one) = subject.losses(left.collect::<Vec<_>>())? else {
+                let left = |dropped: &Vec<usize>| (subject.network)(subject.part(|place| !dropped.contains(&place)));
+                let left: Vec<_> = dropped.iter().map(left).collect();
+                let Some(one) = subject.losses(left)? else {
                     return Ok(Measured::Interrupted);
                 };
                 found.push(one);

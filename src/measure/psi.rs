@@ -62,7 +62,7 @@ pub fn mean_norm(rows: &[f32], width: usize) -> f64 {
 }
 
 /// Measures the layers of `whole` in a model of `width` on batches, each of equal weight: about `2 L` forward passes for
-/// each; none if interrupted.
+/// each; none if interrupted. Nothing is rescaled.
 ///
 /// # Errors
 /// If the engine fails.
@@ -73,11 +73,27 @@ pub fn measure(
     width: usize,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Option<Stability>> {
+    measure_as(engine, batches, whole, &Subnetwork::new, width, interrupted)
+}
+
+/// As [`measure`], of networks with factors: `network` is that of a layer path. F and `F_-l` are those that the losses are
+/// of, so that psi goes on to bound their gap.
+///
+/// # Errors
+/// If the engine fails.
+pub fn measure_as(
+    engine: &mut dyn Engine,
+    batches: &[Batch],
+    whole: LayerPath,
+    network: &dyn Fn(LayerPath) -> Subnetwork,
+    width: usize,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Option<Stability>> {
     let weight = (batches.len().max(1) as f64).recip();
     let layers: Vec<usize> = whole.active().collect();
     let (mut psi, mut losses_without, mut loss) = (vec![0.0; layers.len()], vec![0.0; layers.len()], 0.0);
     for batch in batches {
-        let all = whole.into();
+        let all = network(whole);
         let full = engine.outputs(batch, &all)?;
         loss += weight * f64::from(engine.loss(batch, &all)?);
         for (slot, layer) in layers.iter().enumerate() {
@@ -85,7 +101,7 @@ pub fn measure(
                 return Ok(None);
             }
             let others = layers.iter().copied().filter(|l| l != layer);
-            let without: Subnetwork = LayerPath::from_layers(whole.layers(), others).into();
+            let without = network(LayerPath::from_layers(whole.layers(), others));
             psi[slot] += weight * relative_change(&engine.outputs(batch, &without)?, &full, width);
             losses_without[slot] += weight * f64::from(engine.loss(batch, &without)?);
         }

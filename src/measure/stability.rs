@@ -15,8 +15,9 @@ impl Measure for Stability {
 
     fn measure(&self, subject: &mut Subject<'_>) -> Result<Measured> {
         let layers: Vec<usize> = subject.whole.active().collect();
+        let (whole, network) = (subject.whole, subject.network);
         let Some(found) =
-            psi::measure(subject.engine, subject.batches, subject.whole, subject.width, subject.interrupted)?
+            psi::measure_as(subject.engine, subject.batches, whole, network, subject.width, subject.interrupted)?
         else {
             return Ok(Measured::Interrupted);
         };

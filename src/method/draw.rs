@@ -83,6 +83,15 @@ pub(super) fn scaled(path: LayerPath, scaling: Scaling, length: f64, fixed: Laye
     Subnetwork::new(path).with_factors(active.iter().enumerate().map(|(slot, &layer)| factor(slot, layer)).collect())
 }
 
+/// A path as an evaluation computes it: with the factors of a path that has as many layers outside the fixed set.
+///
+/// That is its length, unless it leaves fixed layers out: no step trains such a path, but pruning and stability ask for it.
+pub(super) fn evaluated(at: &Context<'_>, path: LayerPath) -> Subnetwork {
+    let fixed = at.stage().fixed;
+    let others = path.active().filter(|&layer| !fixed.is_active(layer)).count();
+    scaled(path, at.settings.scaling, (others + fixed.path_length()) as f64, fixed)
+}
+
 /// A random path of the stage's length with its factors.
 pub(super) fn random_subnetwork(at: &Context<'_>, rng: &mut Rng) -> Subnetwork {
     let (stage, settings) = (at.stage(), at.settings);
@@ -121,4 +130,42 @@ pub(super) fn without_stages(given: &Given<'_>, name: &str, what: &str) -> Resul
         "stage",
         format!("must be left out under {name}: how many layers a step has follows from {what} (--set stage=[])"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::{LayerShape, MethodConfig};
+
+    #[test]
+    fn a_path_without_fixed_layers_has_the_factors_of_as_many_others() {
+        let of = |scaling: Scaling, active: &dyn Fn(usize) -> bool| -> Vec<f32> {
+            let settings = MethodConfig { scaling, ..MethodConfig::default() };
+            let fixed = LayerPath::from_layers(12, [0, 11]);
+            let schedule = Schedule { layers: 12, stages: vec![Stage::new(1, 6, fixed)] };
+            let shape = LayerShape { width: 8, heads: 2, columns: 32 };
+            let at = Context { settings: &settings, shape, schedule: &schedule, step: 0 };
+            let path = LayerPath::from_layers(12, (0..12).filter(|layer| active(*layer)));
+            let subnetwork = evaluated(&at, path);
+            (0..path.path_length()).map(|slot| subnetwork.factor(slot)).collect()
+        };
+        let near = |got: Vec<f32>, expected: &[f64]| {
+            assert_eq!(got.len(), expected.len());
+            assert!(got.iter().zip(expected).all(|(g, e)| (f64::from(*g) - e).abs() < 1e-6), "{got:?} {expected:?}");
+        };
+        // Layer 6 left out: nine of the ten others are active, the fixed ones always.
+        let ninth = 10.0 / 9.0;
+        let expected: Vec<f64> = (0..11).map(|slot| if [0, 10].contains(&slot) { 1.0 } else { ninth }).collect();
+        near(of(Scaling::InverseP, &|layer| layer != 5), &expected);
+        // The first layer left out, which no step does: all ten others are there.
+        near(of(Scaling::InverseP, &|layer| layer != 0), &[1.0; 11]);
+        // One of the ten alone, and none.
+        near(of(Scaling::InverseP, &|layer| layer == 5), &[10.0]);
+        near(of(Scaling::InverseP, &|layer| layer == 0), &[1.0]);
+        // Layer 5 stands in for layer 6 too.
+        let expected: Vec<f64> = (0..11).map(|slot| if slot == 4 { 2f64.sqrt() } else { 1.0 }).collect();
+        near(of(Scaling::Sqrt, &|layer| layer != 5), &expected);
+        near(of(Scaling::None, &|layer| layer > 3), &[1.0; 8]);
+        near(of(Scaling::InverseP, &|_| true), &[1.0; 12]);
+    }
 }

@@ -219,15 +219,20 @@ pub fn training_subnetwork(method: &dyn Method, at: &Context<'_>, seed: u64) -> 
 }
 
 /// The network of an evaluation's batch `index`: of exactly `path_length` of the first `existing` layers, the same ones
-/// whenever it is asked.
+/// whenever it is asked. `fixed` are the layers that are always active in the stage whose paths are evaluated, which need
+/// not be the step's.
 pub fn evaluation_subnetwork(
     method: &dyn Method,
     at: &Context<'_>,
+    fixed: LayerPath,
     existing: usize,
     path_length: usize,
     seed: u64,
     index: u64,
 ) -> Subnetwork {
+    // That stage alone: an evaluation asks a table for nothing but the fixed layers.
+    let schedule = Schedule { layers: at.layers(), stages: vec![Stage::new(1, path_length, fixed)] };
+    let at = &Context { settings: at.settings, shape: at.shape, schedule: &schedule, step: 0 };
     let mut rng = keyed(seed, Purpose::EvaluationLayerPath, path_length as u64, index);
     method.evaluation(at, existing, path_length, &mut rng)
 }

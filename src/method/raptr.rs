@@ -97,6 +97,6 @@ impl Method for Raptr {
     }
 
     fn evaluated(&self, at: &Context<'_>, path: LayerPath) -> Subnetwork {
-        draw::scaled(path, at.settings.scaling, path.path_length() as f64, at.stage().fixed)
+        draw::evaluated(at, path)
     }
 }

@@ -120,7 +120,10 @@ fn networks_depend_on_seed_and_step_alone() {
         let backward: Vec<_> = (0..80).rev().map(|k| draw(1, k)).collect();
         assert!(forward.iter().eq(backward.iter().rev()));
         let at = Context { settings: &settings, shape: SHAPE, schedule: &schedule, step: 300 };
-        assert_eq!(evaluation_subnetwork(method, &at, 12, 7, 1, 2), evaluation_subnetwork(method, &at, 12, 7, 1, 2));
+        assert_eq!(
+            evaluation_subnetwork(method, &at, at.stage().fixed, 12, 7, 1, 2),
+            evaluation_subnetwork(method, &at, at.stage().fixed, 12, 7, 1, 2)
+        );
     }
 }
 
@@ -212,7 +215,7 @@ fn only_the_layers_that_exist_are_trained_or_evaluated() {
             assert_eq!(existing, row.path_length);
             assert_eq!(training_subnetwork(method, &at, 3).path(), LayerPath::from_layers(12, 0..existing));
             for length in 1..=existing {
-                let path = evaluation_subnetwork(method, &at, existing, length, 3, 0).path();
+                let path = evaluation_subnetwork(method, &at, at.stage().fixed, existing, length, 3, 0).path();
                 assert!(path.path_length() == length && path.active().all(|layer| layer < existing));
             }
         }
@@ -276,9 +279,9 @@ fn keep_ratios_are_those_of_the_formulas() {
     let (settings, method) = (settings("stochastic-depth"), find("stochastic-depth").unwrap());
     let schedule = table(&settings, 12, 1000, &[]);
     let at = Context { settings: &settings, shape: SHAPE, schedule: &schedule, step: 5 };
-    let full = evaluation_subnetwork(method, &at, 12, 12, 1, 0);
+    let full = evaluation_subnetwork(method, &at, at.stage().fixed, 12, 12, 1, 0);
     assert!((full.factor(11) - 0.5).abs() < 1e-6 && (full.factor(0) - (1.0 - 0.5 / 12.0) as f32).abs() < 1e-6);
-    assert!((0..6).all(|slot| evaluation_subnetwork(method, &at, 12, 6, 1, 0).factor(slot) == 1.0));
+    assert!((0..6).all(|slot| evaluation_subnetwork(method, &at, at.stage().fixed, 12, 6, 1, 0).factor(slot) == 1.0));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::{Interrupted, NotFinite, Trainer};
 use crate::event::{Event, Score};
+use crate::layer_path::LayerPath;
 use crate::measure::coefficients::Coefficients;
 use crate::measure::mean_and_spread;
 use crate::method;
@@ -22,16 +23,29 @@ impl Trainer {
         self.evaluate(lengths, self.config.evaluation.batches, interrupted)
     }
 
-    /// The loss at each path length over the first `batches` evaluation batches, each batch with a layer path of its own
-    /// of exactly that length among the layers that exist; none if interrupted.
+    /// As [`Self::evaluate_under`], under the current stage's fixed layers.
     pub(super) fn evaluate(
         &mut self,
         lengths: &[usize],
         batches: usize,
         interrupted: Interrupted<'_>,
     ) -> Result<Option<Vec<Score>>> {
+        let fixed = self.state.schedule.lookup(self.state.step).fixed;
+        let lengths: Vec<_> = lengths.iter().map(|&length| (length, fixed)).collect();
+        self.evaluate_under(&lengths, batches, interrupted)
+    }
+
+    /// The loss at each path length, under the fixed layers of the stage that it is a length of, over the first `batches`
+    /// evaluation batches, each batch with a layer path of its own of exactly that length among the layers that exist;
+    /// none if interrupted.
+    pub(super) fn evaluate_under(
+        &mut self,
+        lengths: &[(usize, LayerPath)],
+        batches: usize,
+        interrupted: Interrupted<'_>,
+    ) -> Result<Option<Vec<Score>>> {
         let mut scores = Vec::with_capacity(lengths.len());
-        for &path_length in lengths {
+        for &(path_length, fixed) in lengths {
             let mut losses = Vec::with_capacity(batches);
             for (index, batch) in self.evaluation.iter().take(batches).enumerate() {
                 if interrupted() {
@@ -40,7 +54,7 @@ impl Trainer {
                 if let Some(tell) = &mut self.progress {
                     tell((scores.len() * batches + index) as u64, (lengths.len() * batches) as u64);
                 }
-                let subnetwork = self.evaluation_subnetwork(path_length, index as u64);
+                let subnetwork = self.evaluation_subnetwork(path_length, fixed, index as u64);
                 losses.push(self.engine.loss(batch, &subnetwork)?);
             }
             scores.push(score(path_length, &losses));
@@ -57,11 +71,12 @@ impl Trainer {
         Ok(Some(scores))
     }
 
-    /// The subnetwork of evaluation batch `index` at a path length.
-    fn evaluation_subnetwork(&self, path_length: usize, index: u64) -> Subnetwork {
+    /// The subnetwork of evaluation batch `index` at a path length under a stage's fixed layers.
+    fn evaluation_subnetwork(&self, path_length: usize, fixed: LayerPath, index: u64) -> Subnetwork {
         method::evaluation_subnetwork(
             self.method,
             &self.context(),
+            fixed,
             self.existing(),
             path_length,
             self.config.seed,
@@ -79,7 +94,8 @@ impl Trainer {
     ) -> Result<bool> {
         let step = self.state.step;
         for &path_length in lengths {
-            let subnetwork = self.evaluation_subnetwork(path_length, 0);
+            let fixed = self.state.schedule.lookup(step).fixed;
+            let subnetwork = self.evaluation_subnetwork(path_length, fixed, 0);
             let Some(coefficients) = &self.coefficients else {
                 return Ok(true);
             };

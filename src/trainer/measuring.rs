@@ -22,7 +22,7 @@ impl Trainer {
         let stage = self.state.schedule.lookup(step);
         let (current, shortest) = (stage.path_length, stage.fixed.path_length().max(1));
         let lengths: Vec<usize> = (shortest..=existing).collect();
-        let candidates = self.candidates(shortest);
+        let (fixed, candidates) = (stage.fixed, self.candidates());
         let is_last = step >= self.state.schedule.total_steps();
         let next = if what == What::Gradients && !is_last {
             if existing != self.method.existing(&self.context()) {
@@ -52,10 +52,12 @@ impl Trainer {
             transition_batches: first(config.evaluation.transition_batches),
             current,
             lengths: &lengths,
+            fixed,
             candidates: &candidates,
-            subnetwork: &|length, index| {
-                method::evaluation_subnetwork(method, &at, existing, length, config.seed, index)
+            subnetwork: &|length, fixed, index| {
+                method::evaluation_subnetwork(method, &at, fixed, existing, length, config.seed, index)
             },
+            network: &|path| method.evaluated(&at, path),
             next: next.map(|(micro_batches, subnetwork)| Next { micro_batches, subnetwork, rule: &rule }),
             coefficients: self.coefficients.as_ref(),
             interrupted,
@@ -70,25 +72,28 @@ impl Trainer {
     }
 
     /// The path lengths that one key leads to from here, and the current one: a layer less or more, the stages before and
-    /// behind and all between, and the full model.
-    fn candidates(&self, shortest: usize) -> Vec<usize> {
+    /// behind and all between, and the full model. Each with the fixed layers of its stage; of a length that is no stage's
+    /// the current one's. Where the next stage is what one layer more leads to, the next stage's: the run goes there itself.
+    fn candidates(&self) -> Vec<(usize, LayerPath)> {
         let schedule = &self.state.schedule;
         let now = schedule.stage_at(self.state.step);
         let current = schedule.stages[now].path_length;
         let length = |stage: Option<usize>| stage.map_or(current, |s| schedule.stages[s].path_length);
         let has_steps = |s: &usize| schedule.stages[*s].steps > 0;
-        let neighbours = [
-            current.saturating_sub(1),
-            current + 1,
-            length((0..now).rev().find(has_steps)),
-            length((now + 1..schedule.stages.len()).find(has_steps)),
-        ];
-        let low = neighbours.into_iter().min().unwrap_or(current).max(shortest).min(current);
+        let before = (0..now).rev().find(has_steps);
+        let behind = (now + 1..schedule.stages.len()).find(has_steps);
+        let neighbours = [current.saturating_sub(1), current + 1, length(before), length(behind)];
+        let low = neighbours.into_iter().min().unwrap_or(current).min(current);
         let existing = self.existing();
         let high = neighbours.into_iter().max().unwrap_or(current).min(existing);
         let mut all: Vec<usize> = (low..=high).chain([existing]).collect();
         all.dedup();
-        all
+        let under = |length: usize| {
+            let mut stages = [Some(now), behind, before].into_iter().flatten();
+            let stage = stages.find(|s| schedule.stages[*s].path_length == length).unwrap_or(now);
+            (length, schedule.stages[stage].fixed)
+        };
+        all.into_iter().map(under).filter(|(length, fixed)| *length >= fixed.path_length().max(1)).collect()
     }
 
     /// A measurement that a person asked for.

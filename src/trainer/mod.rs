@@ -21,6 +21,7 @@ use crate::config::{OptimizerConfig, RunConfig, Skipped};
 use crate::cost;
 use crate::data::Corpus;
 use crate::event::{Cause, Ending, Event, FORMAT, Forked, Score, Started, Why};
+use crate::layer_path::LayerPath;
 use crate::learning_rate::learning_rate;
 use crate::measure::coefficients::Coefficients;
 use crate::method::{self, Context, Method};
@@ -89,6 +90,13 @@ pub struct Announced {
     stage: usize,
     path_length: usize,
     schedule: Schedule,
+}
+
+impl Announced {
+    /// The fixed layers of that stage; `or` if its table hasn't it.
+    fn fixed(&self, or: LayerPath) -> LayerPath {
+        self.schedule.stages.get(self.stage).map_or(or, |stage| stage.fixed)
+    }
 }
 
 impl LoopState {

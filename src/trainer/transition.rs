@@ -70,11 +70,14 @@ impl Trainer {
             return Ok(true);
         }
         let layers = schedule.layers;
-        let mut lengths = if grown.is_some() { vec![path_length] } else { vec![before.path_length, path_length] };
-        if !lengths.contains(&layers) && self.is_whole() {
-            lengths.push(layers);
+        // Each length with the fixed layers that it was, or will be, trained with.
+        let (new, old) = ((path_length, row.fixed), (before.path_length, before.fixed(row.fixed)));
+        let mut lengths = if grown.is_some() { vec![new] } else { vec![old, new] };
+        if lengths.iter().all(|(length, _)| *length != layers) && self.is_whole() {
+            lengths.push((layers, row.fixed));
         }
-        let Some(scores) = self.evaluate(&lengths, self.config.evaluation.transition_batches, interrupted)? else {
+        let batches = self.config.evaluation.transition_batches;
+        let Some(scores) = self.evaluate_under(&lengths, batches, interrupted)? else {
             return Ok(false);
         };
         let has_grown = grown.is_some();
@@ -131,9 +134,15 @@ impl Trainer {
             return Ok(true);
         }
         let (layers, to) = (self.state.schedule.layers, following.so_far.to);
-        let lengths = if is_end && to != layers && self.is_whole() { vec![to, layers] } else { vec![to] };
+        // The stage that it led to: one of the same length may have come behind it, with other fixed layers.
+        let stages = &self.state.schedule.stages;
+        let stage = stages.get(following.so_far.stage).unwrap_or_else(|| self.state.schedule.lookup(step));
+        let mut lengths = vec![(to, stage.fixed)];
+        if is_end && to != layers && self.is_whole() {
+            lengths.push((layers, stage.fixed));
+        }
         let batches = self.config.evaluation.transition_batches;
-        let Some(scores) = self.evaluate(&lengths, batches, interrupted)? else {
+        let Some(scores) = self.evaluate_under(&lengths, batches, interrupted)? else {
             return Ok(false);
         };
         let mut following = following;
