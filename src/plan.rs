@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::{Architecture, RunConfig, Source};
 use crate::cost::{Cost, cost};
-use crate::{data, model, objective};
+use crate::{data, method, model, objective};
 
 /// What a config would cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,6 +41,9 @@ pub struct Plan {
     pub layer_speed_up: f64,
     /// Full training over this run, head and attention included.
     pub speed_up: f64,
+    /// What should be known of its stages, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One row.
@@ -97,6 +100,7 @@ pub fn plan(config: &RunConfig) -> Plan {
         full_flops,
         layer_speed_up: schedule.speed_up(),
         speed_up: full_flops / flops,
+        notes: method::find(&config.method.name).map_or_else(|_| Vec::new(), |m| m.notes(&config.method, &schedule)),
     }
 }
 
@@ -195,6 +199,9 @@ impl Plan {
             self.speed_up,
             100.0 * (1.0 - self.flops / self.full_flops)
         );
+        for note in &self.notes {
+            let _ = writeln!(text, "\nNote: {note}.");
+        }
         text
     }
 }

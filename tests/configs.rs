@@ -90,6 +90,54 @@ fn plans_count_parameters_and_flops_as_closed_forms_do() {
     assert!((1.5e9..1.7e9).contains(&(ul2 as f64)), "{ul2}");
 }
 
+#[test]
+fn encoders_perceptrons_and_parts_of_layers_cost_what_closed_forms_say() {
+    let near =
+        |got: f64, expected: f64, what: &str| assert!((got / expected - 1.0).abs() < 1e-9, "{what}: {got} {expected}");
+    // bert-small: C 256, T 128, B 16, V 4096. Products per token and layer: 4 C^2 and 2 T C of attention, 8 C^2 of the MLP;
+    // at the 15 % that are masked a dense layer and the logits. Six FLOPs each in training.
+    let (c, t) = (256.0, 128.0);
+    let bert = plan(&shipped("bert-small"));
+    let masked = 0.15 * (c * c + bert.vocabulary as f64 * c);
+    for (stage, layers) in [(0, 6.0), (3, 12.0)] {
+        let step = 2048.0 * 6.0 * (layers * (12.0 * c * c + 2.0 * t * c) + masked);
+        near(bert.stages[stage].step_flops, step, "bert-small");
+    }
+    // polynomial: 512 points of 20 coordinates, 20 layers of 20 x 80 and 80 x 20, an embedding 20 x 20 and one output.
+    let polynomial = plan(&shipped("polynomial"));
+    for (stage, layers) in [(0, 8.0), (3, 20.0)] {
+        let step = 512.0 * 6.0 * (layers * (20.0 * 80.0 + 80.0 * 20.0) + 20.0 * 20.0 + 20.0);
+        near(polynomial.stages[stage].step_flops, step, "polynomial");
+    }
+    near(polynomial.flops, 1500.0 * 512.0 * 6.0 * (56.0 * 3200.0 + 4.0 * 420.0), "1500 steps each of 8, 12, 16, 20");
+    // quickstart along the width: at 6 of 12 every layer has 2 of 4 heads, each of 16 columns of q, k, v and 16 rows of the
+    // projection, and 128 of 256 columns of its MLP. C 64, T 64, B 16.
+    let width = plan(&load("quickstart", &["method.axis=\"width\"".to_owned()]).unwrap());
+    let (c, t) = (64.0, 64.0);
+    let layer = c * (3.0 * 32.0) + 32.0 * c + 2.0 * t * 32.0 + 2.0 * c * 128.0;
+    near(width.stages[0].step_flops, 1024.0 * 6.0 * (12.0 * layer + width.vocabulary as f64 * c), "width");
+    assert_eq!(width.stages[0].layer_speed_up, 2.0);
+}
+
+#[test]
+fn a_plan_says_so_where_raptr_never_reaches_the_full_model() {
+    let notes = |sets: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        let config = load("quickstart", &sets).unwrap();
+        let plan = plan(&config);
+        assert_eq!(plan.to_text("q", &config).matches("Note: ").count(), plan.notes.len());
+        plan.notes
+    };
+    let short = "stage=[{path_length=6},{path_length=8}]";
+    for axis in ["method.axis=\"depth\"", "method.axis=\"width\""] {
+        let found = notes(&[short, axis]);
+        assert!(matches!(&found[..], [note] if note.contains("8 of 12 layers")), "{axis}: {found:?}");
+    }
+    // A first stage of the full model doesn't make up for it; other methods never meant to end with it.
+    assert_eq!(notes(&[short, "method.initial_full=0.1"]).len(), 1);
+    assert!(notes(&[]).is_empty() && notes(&[short, "method.name=\"constant\""]).is_empty());
+}
+
 fn plan_parameters(name: &str) -> u64 {
     plan(&shipped(name)).parameters
 }

@@ -253,7 +253,8 @@ fn check_stages(config: &RunConfig, found: &mut Found) {
             found.add(format!("stage[{}]", i + 1), "gets zero steps; raise its share or train.steps");
         }
         let fixed = stage.fixed.path_length();
-        if stage.path_length < fixed && uses(config, "fixed") {
+        // Along the width no layer is skipped, so none is fixed.
+        if stage.path_length < fixed && uses(config, "fixed") && config.method.axis == Axis::Depth {
             found.add(
                 format!("stage[{}].path_length", i + 1),
                 format!("must be at least {fixed}, the number of its fixed layers, not {}", stage.path_length),
@@ -400,6 +401,7 @@ mod tests {
     fn impossible_schedules_are_refused() {
         assert_eq!(keys(|c| c.stage = vec![stage(13)]), ["stage[1].path_length"]);
         assert_eq!(keys(|c| c.stage = vec![stage(1)]), ["stage[1].path_length"]);
+        assert!(keys(|c| (c.stage, c.method.axis) = (vec![stage(1), stage(12)], Axis::Width)).is_empty());
         assert_eq!(keys(|c| c.stage = vec![stage(8), stage(6)]), ["stage[2].path_length"]);
         assert_eq!(
             keys(|c| c.stage = vec![super::super::StageConfig { steps: Some(0), ..stage(6) }]),

@@ -127,6 +127,11 @@ pub trait Method: Sync {
         Vec::new()
     }
 
+    /// What should be known of a table that isn't wrong: a sentence each.
+    fn notes(&self, _settings: &MethodConfig, _schedule: &Schedule) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether a person may change the table in the midst of a run; `after` is what it would be.
     ///
     /// # Errors

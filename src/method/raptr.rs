@@ -69,6 +69,17 @@ impl Method for Raptr {
             .collect()
     }
 
+    fn notes(&self, _settings: &MethodConfig, schedule: &Schedule) -> Vec<String> {
+        let (layers, last) = (schedule.layers, schedule.lookup(schedule.total_steps()).path_length);
+        let sentence = || {
+            format!(
+                "the last stage has {last} of {layers} layers, but the paper ends with the full model; give it \
+                 path_length = {layers} to train as it does"
+            )
+        };
+        (last < layers).then(sentence).into_iter().collect()
+    }
+
     fn draw(&self, at: &Context<'_>, rng: &mut Rng) -> Subnetwork {
         match at.settings.axis {
             Axis::Depth => draw::random_subnetwork(at, rng),
