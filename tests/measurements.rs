@@ -270,7 +270,7 @@ fn gradients_and_updates_are_those_of_the_step_and_of_the_rule() {
 #[test]
 fn an_update_moves_what_the_step_itself_moves() {
     let (whole, inner) = (path("1111"), 2 * WIDTH);
-    let parts = Parts { heads: vec![1], columns: vec![0..inner / 2] };
+    let parts = Parts { heads: vec![1], columns: vec![0..inner / 4, inner / 2..inner] };
     let cases = [
         (path("1011"), false, "1 3 4 outside"),
         (path("1011"), true, "1 2 3 4 outside"),
