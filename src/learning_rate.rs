@@ -1,7 +1,7 @@
 //! The learning rate of a step: a pure function of the config, the table of stages and the step.
 //!
-//! One schedule over all steps, not reset at stage boundaries (PAPER.md section 1.3); where it is asked for, each later
-//! stage begins with a linear warm-up to it, as stacking's do (section 7b).
+//! One schedule over all steps, not reset at stage boundaries; where it is asked for, each later
+//! stage begins with a linear warm-up to it, as stacking's do.
 
 use std::f64::consts::PI;
 

@@ -101,8 +101,8 @@ impl Schedule {
         &self.stages[self.stage_at(step)]
     }
 
-    /// The mean number of layers over all steps: layer FLOPs relative to full training are this over `layers` (PAPER.md's
-    /// rule: layers only, all of equal cost).
+    /// The mean number of layers over all steps: layer FLOPs relative to full training are this over `layers` (the
+    /// paper's rule: layers only, all of equal cost).
     pub fn mean_path_length(&self) -> f64 {
         let weighted: f64 = self.stages.iter().map(|s| s.steps as f64 * s.mean_length()).sum();
         weighted / (self.total_steps() as f64).max(1.0)
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn reproduces_the_speed_ups_of_the_papers_rule() {
-        // PAPER.md section 3.
+        // By hand.
         for (layers, rows, expected) in [
             (12, vec![(100, 6), (100, 8), (100, 10), (100, 12)], 1.333),
             (12, vec![(100, 6), (100, 9), (100, 12)], 1.333),

@@ -207,7 +207,7 @@ mod tests {
             let fit = times.fit(&schedule).unwrap();
             assert!((fit.fixed_seconds - 5e-3).abs() < 1e-9 && (fit.layer_seconds - 2e-3).abs() < 1e-9, "{fit:?}");
             assert!((fit.r2 - 1.0).abs() < 1e-9 && (fit.fixed_layers() - 2.5).abs() < 1e-6);
-            // PAPER.md section 3: a fixed cost of 2.5 layers makes 1.26 of BERT's 1.333.
+            // By hand: a fixed cost of 2.5 layers makes 1.26 of BERT's 1.333.
             let right = (2.5 + 12.0) / (2.5 + 9.0);
             assert!((fit.predicted_speed_up - right).abs() < 1e-6, "{fit:?}");
             assert!((fit.measured_speed_up - right).abs() < 1e-6, "{fit:?}");

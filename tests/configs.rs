@@ -55,7 +55,7 @@ fn the_annotated_config_is_the_defaults_and_explains_every_key() {
 
 #[test]
 fn the_papers_schedules_have_the_papers_speed_ups() {
-    // PAPER.md section 3: 6-8-10-12 in equal stages, and 12-16-20-24 in stages of 1:2:3:4.
+    // By hand: 6-8-10-12 in equal stages, and 12-16-20-24 in stages of 1:2:3:4.
     for (name, layers, speed_up) in [("bert-base", 12, 4.0 / 3.0), ("ul2-1.6b", 24, 1.2), ("gpt-small", 12, 4.0 / 3.0)]
     {
         let config = shipped(name);

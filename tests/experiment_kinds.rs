@@ -238,7 +238,7 @@ fn the_stability_experiment_holds_the_lemma_against_the_oracle_values() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
     let found = results(&place, "stability");
-    // PAPER.md section 5.2, with and without what the lemma asks for.
+    // The lemma's values, with and without what the lemma asks for.
     let oracle = [0.507, 0.428, 1.42, 1.40, 0.71, 0.72];
     let rows = found["against_oracle"].as_array().unwrap();
     assert_eq!(rows.len(), oracle.len());

@@ -353,6 +353,15 @@ mod tests {
     }
 
     #[test]
+    fn plus_and_minus_go_to_round_numbers_first() {
+        // Units of 20 in a run of 1200 steps.
+        let mut run = run(4, &[(410, 2), (390, 3), (400, 4)]);
+        (0..4).for_each(|step| stepped(&mut run, step, 2));
+        let steps = |keys: &str| lengths(&press(&run, Editor::open(&run, 0).unwrap(), &text(keys)))[0].0;
+        assert_eq!(["+", "++", "-", "--", "+-"].map(steps), [420, 440, 400, 380, 400]);
+    }
+
+    #[test]
     fn units_are_round() {
         assert_eq!([1, 30, 100, 101, 1200, 30_000, 1_000_000].map(step_unit), [1, 1, 1, 2, 20, 500, 10_000]);
     }

@@ -3,8 +3,8 @@
 //! Inputs x are uniform on `{-1, +1}^d`; the target is a sum of parities,
 //! `f(x) = sum_S c_S chi_S(x)` with `chi_S(x) = prod_{i in S} x_i`, of which m random sets S have each degree 1..K. The
 //! coefficients are standard normal, then scaled so that the target's variance, which is the sum of their squares (parities
-//! are orthonormal), is 1: a model that has learned nothing has a mean squared error of 1. (As in PAPER.md section 5.3; the
-//! paper's own scale could not be read.) Nothing is read from anywhere: the polynomial is a function of the seed.
+//! are orthonormal), is 1: a model that has learned nothing has a mean squared error of 1.
+//! (The paper's own scale could not be read.) Nothing is read from anywhere: the polynomial is a function of the seed.
 
 use sha2::{Digest, Sha256};
 

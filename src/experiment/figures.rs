@@ -14,7 +14,7 @@ use crate::recording;
 pub struct Spent {
     /// Steps.
     pub steps: u64,
-    /// FLOPs of the active layers alone (PAPER.md's rule: nothing else is counted).
+    /// FLOPs of the active layers alone (the paper's rule: nothing else is counted).
     pub layer_flops: f64,
     /// FLOPs of everything: layers, attention, head.
     pub flops: f64,

@@ -2,7 +2,7 @@
 //!
 //! `chat_S = E_x[F(x) chi_S(x)]` is what the network F has of the monomial S; the error of a degree is
 //! `sum_S (chat_S - c_S)^2 / sum_S c_S^2` over its monomials: 1 for a network that knows nothing of them, 0 for one that has
-//! learned them (PAPER.md section 5.1). The expectation is over all `2^d` inputs up to d = 16. Beyond that it is over
+//! learned them. The expectation is over all `2^d` inputs up to d = 16. Beyond that it is over
 //! [`SAMPLES`] fixed points, and `chat_S - c_S` is taken as the mean of `(F(x) - f(x)) chi_S(x)`, which has the right
 //! expectation because parities are orthonormal, and a variance that vanishes as F learns.
 
@@ -94,27 +94,62 @@ impl Coefficients {
         subnetwork: &Subnetwork,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<f32>>> {
-        let monomials = &self.polynomial.monomials;
-        let (mut sums, mut count) = (vec![0.0; monomials.len()], 0);
+        let mut predictions = Vec::new();
         for batch in &self.batches {
             if interrupted() {
                 return Ok(None);
             }
-            let predictions = engine.logits(batch, subnetwork)?;
-            ensure!(predictions.len() == batch.sequences, "{} predictions for a batch", predictions.len());
-            for (tokens, prediction) in batch.inputs.chunks_exact(batch.context).zip(predictions) {
-                let x = point(tokens);
-                let off = f64::from(prediction) - self.polynomial.value(x);
-                sums.iter_mut().zip(monomials).for_each(|(sum, m)| *sum += off * m.parity(x));
-            }
-            count += batch.sequences;
+            let of_batch = engine.logits(batch, subnetwork)?;
+            ensure!(of_batch.len() == batch.sequences, "{} predictions for a batch", of_batch.len());
+            predictions.extend(of_batch);
         }
+        Ok(Some(self.errors_of(&predictions)))
+    }
+
+    /// The error of each degree, from 1 on, of a function with these values at the points: the squared distance of its
+    /// coefficients to the polynomial's, over the squares of those. What it has beside the polynomial's monomials counts for
+    /// nothing where all inputs are visited: parities are orthogonal.
+    fn errors_of(&self, values: &[f32]) -> Vec<f32> {
+        let monomials = &self.polynomial.monomials;
+        let mut sums = vec![0.0; monomials.len()];
+        let points = self.batches.iter().flat_map(|batch| batch.inputs.chunks_exact(batch.context));
+        for (tokens, value) in points.zip(values) {
+            let x = point(tokens);
+            let off = f64::from(*value) - self.polynomial.value(x);
+            sums.iter_mut().zip(monomials).for_each(|(sum, m)| *sum += off * m.parity(x));
+        }
+        let count = values.len();
         let mut errors = vec![(0.0, 0.0); self.polynomial.degrees()];
         for (sum, monomial) in sums.iter().zip(monomials) {
             let (off, all) = &mut errors[monomial.degree() - 1];
             *off += (sum / count as f64).powi(2);
             *all += monomial.coefficient.powi(2);
         }
-        Ok(Some(errors.into_iter().map(|(off, all)| (off / all) as f32).collect()))
+        errors.into_iter().map(|(off, all)| (off / all) as f32).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_functions_error_is_that_of_its_coefficients() {
+        let polynomial = Polynomial::new(5, 8, 3, 12);
+        let coefficients = Coefficients::new(&polynomial, 1);
+        // Degree 1 at half, degree 2 left out, degree 3 as it is and half as much again; beside it what isn't the target's.
+        let scale = |degree: usize| [0.5, 0.0, 1.5][degree - 1];
+        let value = |x: u64| {
+            let own: f64 = polynomial.monomials.iter().map(|m| scale(m.degree()) * m.coefficient * m.parity(x)).sum();
+            let all_eight = if (x & 0xff).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+            (own + 0.7 + 0.3 * all_eight) as f32
+        };
+        let points = coefficients.batches.iter().flat_map(|batch| batch.inputs.chunks_exact(batch.context));
+        let values: Vec<f32> = points.map(|tokens| value(point(tokens))).collect();
+        assert_eq!(values.len(), 256);
+        let errors = coefficients.errors_of(&values);
+        for (error, wanted) in errors.iter().zip([0.25, 1.0, 0.25]) {
+            assert!((error - wanted).abs() < 1e-5, "{errors:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Norms of the residual stream by depth: before the first layer, and behind each.
 //!
-//! With a norm on every branch's input (pre-norm) the stream of a random network grows as the root of the depth (PAPER.md
-//! section 5.2, network (a)); where it grows faster, later layers matter less and less.
+//! With a norm on every branch's input (pre-norm) the stream of a random network grows as the root of the depth
+//! (arXiv 2402.05913, section 5); where it grows faster, later layers matter less and less.
 
 use anyhow::Result;
 

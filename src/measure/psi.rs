@@ -3,7 +3,7 @@
 //! `psi_l = E_x |F_-l(x) - F(x)| / |F(x)|`, with F the residual stream behind the last layer. Stage K - 1 of a schedule that
 //! trains random (L - 1)-layer subnetworks minimises `L_1 = mean_l L(F_-l)`, the last stage `L_2 = L(F)`; the paper bounds
 //! the gap by the mean of psi, `|L_2 - L_1| <= mu mean_l psi_l` for a head and loss that are relatively mu-Lipschitz (arXiv
-//! 2402.05913, theorem 5.3 as PAPER.md section 5.2 has it). `theory::stability` has the linear networks of its lemma.
+//! 2402.05913, theorem 5.3). `theory::stability` has the linear networks of its lemma.
 
 use anyhow::Result;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! Constant path length: one stage of random paths, the control at equal FLOPs.
 //!
-//! What reviewers of the paper missed (PAPER.md section 4.3): stochastic depth of one probability, with the fixed set, as
+//! What reviewers of the paper missed: stochastic depth of one probability, with the fixed set, as
 //! many layers per step on average as the stages it is compared with.
 
 use super::{Complaint, Context, Given, Method, draw};

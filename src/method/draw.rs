@@ -23,7 +23,7 @@ pub(super) fn fixed_layers(layers: usize, numbers: &[i64]) -> LayerPath {
     LayerPath::from_layers(layers, numbers.iter().filter_map(|&n| super::layer_number(layers, n)))
 }
 
-/// The probability of a layer outside the fixed set I to be active, `(len - |I|) / (L - |I|)` (PAPER.md section 1.2).
+/// The probability of a layer outside the fixed set I to be active, `(len - |I|) / (L - |I|)`.
 pub(super) fn inclusion(length: f64, fixed: LayerPath) -> f64 {
     let (fixed, layers) = (fixed.path_length(), fixed.layers());
     if fixed == layers { 1.0 } else { (length - fixed as f64) / (layers - fixed) as f64 }

@@ -1,7 +1,6 @@
 //! LayerDrop (Fan et al. 2019): every layer is dropped with the same probability in every step, nothing is rescaled.
 //!
-//! Meant for pruning afterwards: evaluate over path lengths to see how many layers the model can do without
-//! (PAPER.md section 7e).
+//! Meant for pruning afterwards: evaluate over path lengths to see how many layers the model can do without.
 
 use super::{Complaint, Context, Edit, Given, LayerShape, Method, MethodConfig, draw};
 use crate::rng::Rng;

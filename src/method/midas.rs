@@ -1,7 +1,7 @@
 //! MIDAS: the model grows by one block of layers per stage, a copy of its middle block put right behind it.
 //!
 //! L = k b layers are k blocks of b; stage i trains i blocks. Growing from n blocks copies block ceil(n / 2), counted from
-//! 1 (Saunshi et al. 2024; PAPER.md section 7c). Stage lengths are Prop-alpha, `T_i = T i^alpha / sum_j j^alpha`.
+//! 1 (Saunshi et al. 2024). Stage lengths are Prop-alpha, `T_i = T i^alpha / sum_j j^alpha`.
 
 use super::stacking::allows_growth;
 use super::{Complaint, Context, Edit, Given, Growth, Method, MethodConfig, draw};

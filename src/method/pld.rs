@@ -2,7 +2,7 @@
 //!
 //! The keep ratio falls from 1 to `theta`: `theta(t) = (1 - theta) exp(-gamma t / T) + theta` at step t of T (the paper's
 //! gamma is 100 / T per step). Layer l of L, counted from 1, is kept with `p_l = 1 - (l / L) (1 - theta(t))`, and its two
-//! branches are divided by that. Evaluation keeps all layers, unscaled (PAPER.md section 7d). The gate and the factor have
+//! branches are divided by that. Evaluation keeps all layers, unscaled. The gate and the factor have
 //! one and the same probability; DeepSpeed's code takes two that are a layer apart.
 
 use super::{Complaint, Context, Edit, Given, LayerShape, Method, MethodConfig, draw};

@@ -1,7 +1,7 @@
 //! Stochastic depth (Huang et al. 2016): deeper layers survive less often; evaluation weighs each by its survival.
 //!
 //! Layer l of L, counted from 1, survives with `rho_l = 1 - (l / L) (1 - rho_L)`. Training rescales nothing; evaluation
-//! of the full model multiplies each layer's branches by `rho_l` (PAPER.md section 7f).
+//! of the full model multiplies each layer's branches by `rho_l`.
 
 use super::{Complaint, Context, Edit, Given, LayerShape, Method, MethodConfig, draw};
 use crate::layer_path::LayerPath;

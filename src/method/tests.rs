@@ -129,7 +129,7 @@ fn networks_depend_on_seed_and_step_alone() {
 
 #[test]
 fn the_speed_ups_are_the_papers() {
-    // PAPER.md section 3: layers, method, stages, L / mean layers. To three digits.
+    // Worked out by hand: layers, method, stages, L / mean layers. To three digits.
     let of = |settings: &MethodConfig, layers, rows: &[Row]| table(settings, layers, 400_000, rows).speed_up();
     let rising = |layers: usize, lengths: &[usize]| {
         let lengths: Vec<_> = lengths.iter().enumerate().map(|(i, &n)| (n as f64, (i + 1) as f64)).collect();
@@ -337,7 +337,7 @@ fn every_exact_subset_is_equally_likely() {
 
 #[test]
 fn inclusion_probabilities_are_the_papers() {
-    // PAPER.md section 1.2: L = 12 and 24, first and last layer fixed.
+    // The closed form (len - |I|) / (L - |I|): L = 12 and 24, first and last layer fixed.
     for (layers, length, p) in
         [(12, 6, 0.4), (12, 8, 0.6), (12, 10, 0.8), (12, 12, 1.0), (24, 12, 0.4545), (24, 16, 0.6364), (24, 20, 0.8182)]
     {

@@ -1,4 +1,4 @@
-//! Width: random parts of every layer instead of random layers (the paper's variant beyond depth, PAPER.md section 1.5).
+//! Width: random parts of every layer instead of random layers (the paper's variant beyond depth).
 //!
 //! A stage of path length k of L computes k / L of each layer's attention heads and of its MLP's columns, the latter in
 //! contiguous groups; which ones is drawn anew in each step. The residual stream keeps its width, nothing is rescaled.

@@ -1,4 +1,4 @@
-//! Regression on a polynomial over the cube: the theory's objective (PAPER.md section 5.1).
+//! Regression on a polynomial over the cube: the theory's objective.
 //!
 //! A sequence is a point of `{-1, +1}^d`, a token for each coordinate; its one target is a real number, which the data
 //! knows. The loss is the mean squared error.

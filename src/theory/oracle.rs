@@ -1,7 +1,7 @@
 //! Values that the stability lemma's table is held against: simulated independently of this program.
 //!
-//! Mean psi over layers at width 96 and random initialisation, over six seeds, and its deviation from seed to seed (numpy;
-//! PAPER.md section 5.2). Tests and `experiment stability` read the same numbers.
+//! Mean psi over layers at width 96 and random initialisation, over six seeds, and its deviation from seed to seed (numpy,
+//! apart from this program). Tests and `experiment stability` read the same numbers.
 
 use super::stability::Network;
 

@@ -3,7 +3,7 @@
 //! `psi_l = E_x |F_-l(x) - F(x)| / |F(x)|` says how much the output changes when layer l alone is bypassed. The paper
 //! bounds the jump of the loss when the last stage begins by the mean of psi over the layers, and its lemma says that this
 //! mean falls as `1 / sqrt(L)` with residual connections *and* layer norm, and doesn't fall without either (arXiv
-//! 2402.05913, section 5; PAPER.md section 5.2). Here `W_l` is (d, d) with independent entries of variance `1 / d`, the norm
+//! 2402.05913, section 5). Here `W_l` is (d, d) with independent entries of variance `1 / d`, the norm
 //! is a division by the 2-norm, and the input is a random unit vector. Computed in f64, a function of the seeds alone.
 
 use std::fmt::Write as _;
@@ -94,7 +94,7 @@ pub struct Setup {
 }
 
 impl Default for Setup {
-    /// That of PAPER.md's oracle values.
+    /// That of the values in `oracle`.
     fn default() -> Self {
         Self { width: 96, depths: vec![6, 12, 24, 48, 96], seeds: 6 }
     }
