@@ -23,6 +23,7 @@ pub static SHIPPED: &[&str] = &[
     "recordings/steered.jsonl",
     "recordings/polynomial.jsonl",
     "recordings/depth-matters.jsonl",
+    "recordings/bert-small.jsonl",
 ];
 
 /// A recording that can't be read.

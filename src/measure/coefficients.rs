@@ -141,7 +141,7 @@ mod tests {
         let scale = |degree: usize| [0.5, 0.0, 1.5][degree - 1];
         let value = |x: u64| {
             let own: f64 = polynomial.monomials.iter().map(|m| scale(m.degree()) * m.coefficient * m.parity(x)).sum();
-            let all_eight = if (x & 0xff).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+            let all_eight = if (x & 0xff).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
             (own + 0.7 + 0.3 * all_eight) as f32
         };
         let points = coefficients.batches.iter().flat_map(|batch| batch.inputs.chunks_exact(batch.context));

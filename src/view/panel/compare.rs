@@ -17,7 +17,7 @@ pub(super) struct Compare;
 
 impl Panel for Compare {
     fn title(&self, _: &App, width: u16) -> String {
-        let long = "Beside other runs: loss of the full models";
+        let long = "Beside other runs: full models' loss, this/that";
         if long.len() <= usize::from(width) { long.to_owned() } else { "Other runs".to_owned() }
     }
 
