@@ -178,7 +178,8 @@ fn a_run_that_another_program_trains_is_followed_to_its_end() {
     assert!(shown.contains("READ-ONLY"), "{shown}");
     screen.press("+");
     screen.see("it can't be changed");
-    // Held still, moved within, and back to where the trainer is.
+    // Held still, moved within, and back to where the trainer is; some steps must have come for that.
+    screen.see("tok/s");
     screen.press(" ");
     screen.see("‖ REPLAY");
     screen.press("g.");
