@@ -5,17 +5,20 @@
 //! error that names it. Never interprets the events, but for one: a `resumed` event takes back those of a lost branch.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::event::{Event, FORMAT, Stamped};
+use crate::event::{Event, FORMAT, Stamped, Started};
 use crate::layer_path::LayerPath;
 
 /// The recording's name inside a run's directory.
 pub const FILE: &str = "events.jsonl";
+
+/// The longest first line that is read by itself: a `started` event with its config.
+const LONGEST_HEAD: u64 = 1 << 20;
 
 /// Recordings that ship in `recordings/`.
 pub static SHIPPED: &[&str] = &[
@@ -98,16 +101,18 @@ pub fn read(file: &Path) -> Result<Vec<Stamped>> {
     Ok(events)
 }
 
-/// Hands out every event of a recording, in the order of writing, one at a time.
+/// Hands out every event of a recording, in the order of writing, one at a time. Returns how many bytes they take up: what
+/// lies behind them is torn.
 ///
 /// # Errors
 /// [`Unreadable`], naming the file and the line.
-pub fn each(file: &Path, take: &mut dyn FnMut(Stamped)) -> Result<()> {
+pub fn each(file: &Path, take: &mut dyn FnMut(Stamped)) -> Result<u64> {
     let unreadable = |why: String| Unreadable(format!("{}: {why}", file.display()));
     let cannot = |e: std::io::Error| unreadable(format!("can't be read: {e}"));
     let mut reader = BufReader::with_capacity(1 << 18, File::open(file).map_err(cannot)?);
-    let (mut line, mut number, mut is_first) = (Vec::new(), 0, true);
+    let (mut line, mut number, mut is_first, mut whole) = (Vec::new(), 0, true, 0);
     let mut torn: Option<(usize, String)> = None;
+    let mut read = 0;
     while reader.read_until(b'\n', &mut line).map_err(cannot)? > 0 {
         number += 1;
         if !line.iter().all(u8::is_ascii_whitespace) {
@@ -120,17 +125,34 @@ pub fn each(file: &Path, take: &mut dyn FnMut(Stamped)) -> Result<()> {
                         check_first(&stamped.event).map_err(unreadable)?;
                     }
                     take(stamped);
+                    whole = read + line.len() as u64;
                 }
                 Err(e) => torn = Some((number, e.to_string())),
             }
         }
+        read += line.len() as u64;
         line.clear();
     }
     match (is_first, torn) {
         (true, Some(_)) => Err(unreadable("is no recording: its first line is damaged".to_owned()).into()),
         (true, None) => Err(unreadable("is empty".to_owned()).into()),
-        _ => Ok(()),
+        _ => Ok(whole),
     }
+}
+
+/// How a recording begins, and how many bytes of it tell that; no more is read.
+///
+/// # Errors
+/// If the file can't be opened, or is no recording.
+pub fn head(file: &Path) -> Result<(Started, u64)> {
+    let mut line = Vec::new();
+    let opened = File::open(file).with_context(|| format!("opening {}", file.display()))?;
+    BufReader::new(opened).take(LONGEST_HEAD).read_until(b'\n', &mut line)?;
+    let first = serde_json::from_slice(&line).with_context(|| format!("{} is no recording", file.display()))?;
+    let Stamped { event: Event::Started(started), .. } = first else {
+        bail!("{} doesn't begin with a `started` event", file.display());
+    };
+    Ok((*started, line.len() as u64))
 }
 
 /// What a recording begins with.
@@ -174,7 +196,7 @@ fn parse(line: &[u8]) -> serde_json::Result<Stamped> {
     serde_json::from_slice(line)
 }
 
-/// Reads a recording while somebody writes it: what is whole, and later on what has come.
+/// Reads a recording while somebody writes it: what has come since.
 pub struct Follower {
     file: File,
     /// A line that has no end yet.
@@ -182,12 +204,14 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Of a recording, from its beginning on.
+    /// Of a recording, behind its first bytes, so many as [`each`] has read.
     ///
     /// # Errors
     /// If it can't be opened.
-    pub fn open(name: &Path) -> Result<Self> {
-        Ok(Self { file: File::open(name).with_context(|| format!("opening {}", name.display()))?, torn: Vec::new() })
+    pub fn open(name: &Path, behind: u64) -> Result<Self> {
+        let mut file = File::open(name).with_context(|| format!("opening {}", name.display()))?;
+        file.seek(SeekFrom::Start(behind))?;
+        Ok(Self { file, torn: Vec::new() })
     }
 
     /// The events whose lines have come to their end since; a line that is torn is waited for.
@@ -290,11 +314,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_at_once_and_what_is_followed_make_the_whole() {
+        let line = serde_json::to_string(&applied(1)).unwrap();
+        let (half, rest) = line.split_at(line.len() / 2);
+        // Torn in its midst, before its end of line, and not at all.
+        for (tail, more) in [(half, format!("{rest}\n")), (line.as_str(), "\n".to_owned()), ("", format!("{line}\n"))] {
+            let (_dir, name) = file(&format!("{}\n{tail}", started()));
+            let mut events = Vec::new();
+            let end = each(&name, &mut |stamped| events.push(stamped)).unwrap();
+            let mut follower = Follower::open(&name, end).unwrap();
+            OpenOptions::new().append(true).open(&name).unwrap().write_all(more.as_bytes()).unwrap();
+            events.extend(follower.read().unwrap());
+            assert_eq!(events[1..], [applied(1)], "{tail}");
+            assert_eq!(head(&name).unwrap().1, started().len() as u64 + 1);
+        }
+    }
+
+    #[test]
     fn a_follower_waits_for_the_end_of_a_line() {
         let line = serde_json::to_string(&applied(1)).unwrap();
         let (half, rest) = line.split_at(line.len() / 2);
         let (_dir, name) = file(&format!("{}\n{half}", started()));
-        let mut follower = Follower::open(&name).unwrap();
+        let mut follower = Follower::open(&name, 0).unwrap();
         assert_eq!(follower.read().unwrap().len(), 1);
         let mut writer = OpenOptions::new().append(true).open(&name).unwrap();
         writer.write_all(rest.as_bytes()).unwrap();

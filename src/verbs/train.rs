@@ -64,9 +64,9 @@ fn without_screen(args: &Train, script: Vec<Scripted>) -> Result<Exit> {
     let Some(run) = job.run() else { anyhow::bail!("a rerun is not trained here") };
     warn_of_threads(&config);
     let dir = run.path().to_owned();
-    let before = if matches!(job, Job::Resume(_)) { recording::read(&dir.join(recording::FILE))? } else { Vec::new() };
-    let started =
-        before.into_iter().find_map(|s| if let Event::Started(started) = s.event { Some(*started) } else { None });
+    // If its recording can't be read, the session says so.
+    let head = if matches!(job, Job::Resume(_)) { recording::head(&dir.join(recording::FILE)).ok() } else { None };
+    let started = head.map(|(started, _)| started);
     log_to(&run.log_file())?;
     let on_thread_start = mark_survivable_thread;
     let session = session::spawn(session::Options { job, config, script, with_history: false, on_thread_start })?;
@@ -231,7 +231,7 @@ fn read_script(file: &Path) -> Result<Vec<Scripted>> {
     Ok(script)
 }
 
-/// Whether commands leave a run that only they can resume going.
+/// Refuses commands that leave a run paused which nobody else can resume.
 fn goes_on(script: &[Scripted]) -> Result<()> {
     let mut paused = None;
     for scripted in script {

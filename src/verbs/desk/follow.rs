@@ -19,11 +19,14 @@ const LOOK: Duration = Duration::from_millis(100);
 /// # Errors
 /// If the recording can't be read, or the system can't start a thread.
 pub(in crate::verbs) fn follow(file: &Path) -> Result<(Tape, Receiver<Stamped>)> {
-    // Says in one sentence what is wrong, if it is no recording.
-    recording::read(file)?;
-    let mut follower = Follower::open(file)?;
+    let mut held = Tape::default();
+    let end = recording::each(file, &mut |stamped| {
+        if is_kept(&stamped) {
+            held.push(stamped);
+        }
+    })?;
+    let mut follower = Follower::open(file, end)?;
     let (sender, events) = crossbeam_channel::unbounded();
-    let held = follower.read()?.into_iter().filter(is_kept).collect();
     let dir = file.parent().map_or_else(PathBuf::new, Path::to_owned);
     let run = move || go_on(&dir, &mut follower, &sender);
     std::thread::Builder::new().name("follower".to_owned()).spawn(run).context("starting the following thread")?;

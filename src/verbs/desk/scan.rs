@@ -1,19 +1,17 @@
 //! What there is to open, read from the heads and tails of recordings: quickly, however many and however long they are.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::app::runs::list::{Kind, Row, Standing};
 use crate::config::shipped;
 use crate::event::{Event, Forked, Stamped, Started, Why};
 use crate::{recording, run_dir};
 
-/// The longest first line that is read: a `started` event with its config.
-const HEAD: u64 = 1 << 20;
 /// How much of a recording's end is read, and how much if its last evaluation isn't in it.
 const TAILS: [u64; 2] = [1 << 13, 1 << 17];
 
@@ -103,24 +101,18 @@ struct Tail {
     full_loss: Option<f32>,
 }
 
-fn read(file: &Path) -> Result<(Box<Started>, Tail)> {
-    let mut reader = BufReader::new(File::open(file).with_context(|| format!("opening {}", file.display()))?);
-    let mut head = Vec::new();
-    reader.by_ref().take(HEAD).read_until(b'\n', &mut head)?;
-    let first = serde_json::from_slice(&head).with_context(|| format!("{} is no recording", file.display()))?;
-    let Stamped { event: Event::Started(started), .. } = first else {
-        bail!("{} doesn't begin with a `started` event", file.display());
-    };
-    let mut file = reader.into_inner();
+fn read(file: &Path) -> Result<(Started, Tail)> {
+    let (started, head) = recording::head(file)?;
+    let mut file = File::open(file).with_context(|| format!("opening {}", file.display()))?;
     let length = file.metadata()?.len();
     let mut tail = Tail::default();
     for most in TAILS {
-        let from = length.saturating_sub(most).max(head.len() as u64);
+        let from = length.saturating_sub(most).max(head);
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::with_capacity((length - from.min(length)) as usize);
         file.by_ref().take(most).read_to_end(&mut bytes)?;
-        tail = end(&bytes, from > head.len() as u64, started.schedule.layers);
-        if tail.full_loss.is_some() || from <= head.len() as u64 {
+        tail = end(&bytes, from > head, started.schedule.layers);
+        if tail.full_loss.is_some() || from <= head {
             break;
         }
     }
