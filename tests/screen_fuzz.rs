@@ -103,14 +103,15 @@ fn with_odd_figures(mut app: App, odd: f32) -> App {
 fn replayed(mut app: App) -> App {
     app.options = Options { read_only: true, is_replay: true };
     app.update(Msg::Marks(vec![
-        ReplayMark::Stage { share: 0.3, stage: 1 },
-        ReplayMark::Hand { share: 7.0 },
-        ReplayMark::Failure { share: f64::NAN },
+        ReplayMark::Stage { place: 3, stage: 1 },
+        ReplayMark::Hand { place: 70 },
+        ReplayMark::Failure { place: usize::MAX },
     ]));
     let state = ReplayState {
         is_playing: true,
         speed: 64.0,
         share: 0.7,
+        events: 10,
         at_us: 1 << 60,
         length_us: u64::MAX,
         ..ReplayState::default()

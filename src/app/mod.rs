@@ -147,32 +147,43 @@ pub struct ReplayState {
     pub is_following: bool,
     /// Share of the events shown.
     pub share: f64,
+    /// How many events there are.
+    pub events: usize,
     /// Time of the replay at its own speed, long pauses cut, microseconds.
     pub at_us: u64,
     /// The same at the end.
     pub length_us: u64,
 }
 
-/// Something along a recording, at a share of its events.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Something along a recording, at a place among its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayMark {
     /// A stage began.
     Stage {
         /// Where.
-        share: f64,
+        place: usize,
         /// 0-based.
         stage: usize,
     },
     /// A person changed something.
     Hand {
         /// Where.
-        share: f64,
+        place: usize,
     },
     /// The run failed.
     Failure {
         /// Where.
-        share: f64,
+        place: usize,
     },
+}
+
+impl ReplayMark {
+    /// Where it is.
+    pub fn place(self) -> usize {
+        match self {
+            Self::Stage { place, .. } | Self::Hand { place } | Self::Failure { place } => place,
+        }
+    }
 }
 
 /// Who the screen is for.

@@ -1,5 +1,7 @@
 //! What messages do to the app: the pure update. What keys do is in `input`, what actions do in `perform`.
 
+use std::borrow::Borrow;
+
 use super::run::Run;
 use super::{App, Msg, Overlay, Request};
 use crate::event::{Command, Event, Stamped};
@@ -23,7 +25,7 @@ impl App {
                     }
                 }
                 self.heard += 1;
-                self.show_event(&stamped);
+                self.show_events([&stamped]);
                 self.show_what_was_asked(&stamped.event);
                 self.leave_if_over()
             }
@@ -65,23 +67,18 @@ impl App {
         }
     }
 
-    /// Folds an event into what is shown. What a person reads in a list that grows at its top stays where it is.
-    pub fn show_event(&mut self, stamped: &Stamped) {
-        let lines = if self.ui.scroll > 0 && self.is_newest_first() { self.lines() } else { usize::MAX };
+    /// Folds events into what is shown. What a person reads in a list that grows at its top stays where it is.
+    pub fn show_events(&mut self, events: impl IntoIterator<Item: Borrow<Stamped>>) {
+        let before = (self.ui.scroll > 0 && self.is_newest_first()).then(|| self.lines());
         let stage = self.run.stage.index;
-        self.run.apply(stamped);
-        self.ui.scroll += self.lines_since(lines);
+        events.into_iter().for_each(|stamped| self.run.apply(stamped.borrow()));
+        self.ui.scroll += before.map_or(0, |before| self.lines().saturating_sub(before));
         self.keep_up();
         if matches!(self.ui.overlay, Overlay::Confirm(_)) && self.run.stage.index != stage {
             // The question was about the stage that has just ended by itself.
             self.ui.overlay = Overlay::None;
             self.ui.notice = Some(format!("stage {} has ended meanwhile: nothing was changed", stage + 1));
         }
-    }
-
-    /// Lines that have come to a list since it had so many.
-    fn lines_since(&self, before: usize) -> usize {
-        if before == usize::MAX { 0 } else { self.lines().saturating_sub(before) }
     }
 
     /// Shows the run at another place of its recording.

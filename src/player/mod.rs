@@ -32,18 +32,10 @@ pub struct Player {
     is_following: bool,
     /// The recording may still grow.
     is_growing: bool,
-    /// What stands along the way, and at which place.
-    marks: Vec<(usize, Landmark)>,
-    /// The place up to which landmarks were looked for.
+    /// What stands along the way.
+    marks: Vec<ReplayMark>,
+    /// The place up to which marks were looked for.
     looked: usize,
-}
-
-/// What is marked along the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Landmark {
-    Stage(usize),
-    Hand,
-    Failure,
 }
 
 /// What becomes of what is shown when a recording grows.
@@ -99,7 +91,7 @@ impl Player {
         if is_taken_back {
             self.index.cut(place, &self.tape);
             self.times.truncate(place);
-            self.marks.retain(|(at, _)| *at < place);
+            self.marks.retain(|mark| mark.place() < place);
             self.looked = place;
         }
         self.time();
@@ -135,44 +127,30 @@ impl Player {
         let at = self.shown.checked_sub(1).map_or(0, |i| self.times[i]);
         let length = self.times.last().copied().unwrap_or(0);
         let (is_playing, speed, is_following) = (self.is_playing, self.speed, self.is_following);
-        ReplayState { is_playing, speed, is_following, share, at_us: at, length_us: length }
+        let events = self.tape.len();
+        ReplayState { is_playing, speed, is_following, share, events, at_us: at, length_us: length }
     }
 
     /// What stands along the way: stages, what was done by hand, the end if it was a bad one.
-    pub fn marks(&self) -> Vec<ReplayMark> {
-        let total = self.tape.len().max(1) as f64;
-        let mark = |(place, landmark): &(usize, Landmark)| {
-            let share = *place as f64 / total;
-            match *landmark {
-                Landmark::Stage(stage) => ReplayMark::Stage { share, stage },
-                Landmark::Hand => ReplayMark::Hand { share },
-                Landmark::Failure => ReplayMark::Failure { share },
-            }
-        };
-        self.marks.iter().map(mark).collect()
-    }
-
-    /// How many [`Self::marks`] there are, and of how many events they are shares.
-    pub fn extent(&self) -> (usize, usize) {
-        (self.marks.len(), self.tape.len())
+    pub fn marks(&self) -> &[ReplayMark] {
+        &self.marks
     }
 
     /// Marks what has come since.
     fn mark(&mut self) {
         for (place, event) in self.tape.others_from(self.looked) {
-            let landmark = match event {
-                Event::StageEntered { stage, by_hand: false, .. } => Landmark::Stage(*stage),
+            let mark = match event {
+                Event::StageEntered { stage, by_hand: false, .. } => ReplayMark::Stage { place, stage: *stage },
                 // One mark for an edit of the table and the stage that it leads into.
-                Event::StageEntered { by_hand: true, .. }
-                    if self.marks.last().is_some_and(|(at, mark)| *mark == Landmark::Hand && place <= at + 2) =>
+                Event::StageEntered { by_hand: true, .. } if matches!(self.marks.last(), Some(ReplayMark::Hand { place: at }) if place <= at + 2) =>
                 {
                     continue;
                 }
-                Event::StageEntered { by_hand: true, .. } | Event::ScheduleEdited { .. } => Landmark::Hand,
-                Event::Failed { .. } => Landmark::Failure,
+                Event::StageEntered { by_hand: true, .. } | Event::ScheduleEdited { .. } => ReplayMark::Hand { place },
+                Event::Failed { .. } => ReplayMark::Failure { place },
                 _ => continue,
             };
-            self.marks.push((place, landmark));
+            self.marks.push(mark);
         }
         self.looked = self.tape.len();
     }
@@ -354,17 +332,17 @@ mod tests {
         assert_eq!(
             player.marks(),
             [
-                ReplayMark::Stage { share: 0.0, stage: 0 },
-                ReplayMark::Stage { share: 0.25, stage: 1 },
-                ReplayMark::Hand { share: 0.5 },
-                ReplayMark::Stage { share: 0.75, stage: 3 },
+                ReplayMark::Stage { place: 0, stage: 0 },
+                ReplayMark::Stage { place: 11, stage: 1 },
+                ReplayMark::Hand { place: 22 },
+                ReplayMark::Stage { place: 33, stage: 3 },
             ]
         );
         // An edit of the table and the stage that it leads into are one mark.
         let schedule = Schedule { layers: 2, stages: Vec::new() };
         let edited = Stamped { seq: 0, us: 0, event: Event::ScheduleEdited { step: 0, schedule } };
         let edit = Player::new([edited, entered(1, 0, 0, true), entered(2, 0, 0, true)].into_iter().collect(), 1.0);
-        assert_eq!(edit.marks(), [ReplayMark::Hand { share: 0.0 }]);
+        assert_eq!(edit.marks(), [ReplayMark::Hand { place: 0 }]);
         for (seek, shown) in [
             (Seek::Step(15), 17),
             (Seek::Stages(1), 23),
@@ -412,6 +390,12 @@ mod tests {
         let event = Event::Resumed { step: 6, keep: 6, file: String::new(), damaged: Vec::new() };
         let Growth::Anew(run) = player.extend(Stamped { seq: 6, us: 2_000_000, event }) else { panic!("not anew") };
         assert_eq!((run.step, player.shown()), (6, 7));
+        let resumed = |seq| Event::Resumed { step: 6, keep: seq, file: String::new(), damaged: Vec::new() };
+        player.extend(entered(7, 6, 1, false));
+        assert_eq!(player.marks(), [ReplayMark::Stage { place: 7, stage: 1 }], "it grows with the recording");
+        player.extend(Stamped { seq: 7, us: 2_000_000, event: resumed(7) });
+        assert_eq!(player.marks(), [], "and is taken back with it");
+        player.extend(Stamped { seq: 6, us: 2_000_000, event: resumed(6) });
         player.extend(Stamped { seq: 7, ..step(6) });
         assert_eq!((player.run().step, player.shown()), (7, 8));
         player.seek(Seek::Start);

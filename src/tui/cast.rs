@@ -50,7 +50,7 @@ pub fn write(tape: Tape, look: &Look, speed: Option<f64>, out: &mut dyn Write) -
     let length = player.state().length_us as f64 / 1e6;
     let speed = speed.unwrap_or((length / LENGTH).max(1.0));
     let mut app = App::new(Options { read_only: true, is_replay: true });
-    app.update(Msg::Marks(player.marks()));
+    app.update(Msg::Marks(player.marks().to_vec()));
     let sink = Sink::default();
     let place = Rect::new(0, 0, SIZE.0, SIZE.1);
     let options = TerminalOptions { viewport: Viewport::Fixed(place) };
@@ -66,12 +66,8 @@ pub fn write(tape: Tape, look: &Look, speed: Option<f64>, out: &mut dyn Write) -
     let step_us = (FRAME * speed * 1e6).max(1.0) as u64;
     let mut seconds = 0.0;
     loop {
-        let fresh = player.tick(step_us);
+        super::play(&mut player, &mut app, step_us);
         let is_over = !player.state().is_playing;
-        app.run = if fresh.len() > super::FOLD_AT_MOST { player.run() } else { app.run };
-        if fresh.len() <= super::FOLD_AT_MOST {
-            player.events(fresh).for_each(|event| app.run.apply(&event));
-        }
         app.update(Msg::Replay(ReplayState { speed: (speed * 100.0).round() / 100.0, ..player.state() }));
         terminal.draw(|frame| view::draw(frame, &app, look))?;
         let bytes = std::mem::take(&mut *sink.0.borrow_mut());
@@ -123,7 +119,7 @@ mod tests {
         player.seek(crate::app::Seek::End);
         let mut app = App::new(Options { read_only: true, is_replay: true });
         app.run = player.run();
-        app.update(Msg::Marks(player.marks()));
+        app.update(Msg::Marks(player.marks().to_vec()));
         app.update(Msg::Replay(ReplayState { is_playing: false, ..player.state() }));
         let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).unwrap();
         terminal.draw(|frame| view::draw(frame, &app, &look)).unwrap();

@@ -88,8 +88,6 @@ pub(super) struct Shown {
     pub(super) commands: Option<Sender<Command>>,
     pub(super) player: Option<Player>,
     pub(super) export: Export,
-    /// How many marks of the player are shown, and of how many events.
-    pub(super) marked: (usize, usize),
     /// What is read of the machine. A recording tells what is in it, and nothing of where it is shown.
     pub(super) samples: Receiver<Sample>,
 }
@@ -123,11 +121,10 @@ impl Shown {
         }
         if let Some(player) = &player {
             app.show_run(player.run());
-            app.update(Msg::Marks(player.marks()));
+            app.update(Msg::Marks(player.marks().to_vec()));
             app.update(Msg::Replay(player.state()));
         }
-        let marked = player.as_ref().map_or((0, 0), Player::extent);
-        Self { app, events, commands, player, export, marked, samples }
+        Self { app, events, commands, player, export, samples }
     }
 
     /// Whether it is a run that is still being trained here.

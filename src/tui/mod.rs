@@ -26,7 +26,7 @@ use crate::app::keys::Key;
 use crate::app::mouse::Gesture;
 use crate::app::runs::Wish;
 use crate::app::themes::Themes;
-use crate::app::{Msg, Pane, Request, Tie};
+use crate::app::{App, Msg, Pane, Request, Tie};
 use crate::event::{Command, Stamped};
 use crate::player::tape::Tape;
 use crate::player::{Growth, Player};
@@ -123,6 +123,18 @@ pub fn open(options: Options, opening: Option<Opening>, desk: impl Desk) -> Resu
     window.show(&mut shell)
 }
 
+/// Lets a replay's time pass, and shows what has come. Returns whether anything has.
+fn play(player: &mut Player, app: &mut App, us: u64) -> bool {
+    let fresh = player.tick(us);
+    let is_any = !fresh.is_empty();
+    if fresh.len() > FOLD_AT_MOST {
+        app.show_run(player.run());
+    } else {
+        app.show_events(player.events(fresh));
+    }
+    is_any
+}
+
 struct Shell<D> {
     shown: Shown,
     /// A run that is trained while something else is shown.
@@ -174,11 +186,9 @@ impl Shown {
                 Vec::new()
             }
         };
-        // Marks are shares of what there is: as that grows they move, though by less than a column each time.
-        let (marks, events) = player.extent();
-        if marks != self.marked.0 || events > self.marked.1 + self.marked.1 / 500 || events < self.marked.1 {
-            self.marked = (marks, events);
-            self.app.update(Msg::Marks(player.marks()));
+        // An event adds a mark or takes some back, never both.
+        if player.marks().len() != self.app.replay_marks.len() {
+            self.app.update(Msg::Marks(player.marks().to_vec()));
         }
         self.show_replay();
         requests
@@ -266,13 +276,7 @@ impl<D: Desk> Show for Shell<D> {
             return true;
         };
         let us = u64::try_from(passed.as_micros()).unwrap_or(0);
-        let fresh = player.tick(us);
-        let has_changed = !fresh.is_empty();
-        if fresh.len() > FOLD_AT_MOST {
-            self.shown.app.show_run(player.run());
-        } else {
-            player.events(fresh).for_each(|event| self.shown.app.show_event(&event));
-        }
+        let has_changed = play(player, &mut self.shown.app, us);
         self.shown.show_replay() | has_changed | was_told
     }
 

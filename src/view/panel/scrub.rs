@@ -53,6 +53,7 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
     let [played, open, tick_played, tick_open, hand, failure, head] = glyphs;
     let column = |share: f64| bar.x + (share.clamp(0.0, 1.0) * f64::from(bar.width - 1)).round() as u16;
     let now = column(state.share);
+    let events = state.events.max(1) as f64;
     let mut put = |x: u16, symbol: &str, color: Color| {
         buf.set_string(x, bar.y, symbol, Style::new().fg(color));
     };
@@ -61,14 +62,14 @@ pub(in crate::view) fn draw(app: &App, look: &Look, area: Rect, buf: &mut Buffer
         put(x, symbol, color);
     }
     for mark in &app.replay_marks {
+        let x = column(mark.place() as f64 / events);
         match *mark {
             ReplayMark::Stage { stage: 0, .. } => {}
-            ReplayMark::Stage { share, stage } => {
-                let x = column(share);
+            ReplayMark::Stage { stage, .. } => {
                 put(x, if x < now { tick_played } else { tick_open }, theme.stage(stage));
             }
-            ReplayMark::Hand { share } => put(column(share), hand, theme.focus),
-            ReplayMark::Failure { share } => put(column(share), failure, theme.bad),
+            ReplayMark::Hand { .. } => put(x, hand, theme.focus),
+            ReplayMark::Failure { .. } => put(x, failure, theme.bad),
         }
     }
     buf.set_string(now, bar.y, head, strong);
