@@ -89,6 +89,17 @@ impl Measurement {
     }
 }
 
+/// A number with a unit's prefix, three digits: 12.3 M, as in 12.3 MFLOP.
+pub fn short(value: f64) -> String {
+    for (scale, unit) in [(1e18, " E"), (1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")] {
+        if value >= scale {
+            let digits = if value / scale < 10.0 { 2 } else { usize::from(value / scale < 100.0) };
+            return format!("{:.digits$}{unit}", value / scale);
+        }
+    }
+    format!("{value:.0}")
+}
+
 /// A number of any size in few characters: four decimals where they say something.
 pub fn number(value: f32) -> String {
     match value.abs() {

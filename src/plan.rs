@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::config::{Architecture, RunConfig, Source};
 use crate::cost::{Cost, cost};
+use crate::measurement::short;
 use crate::{data, method, model, objective};
 
 /// What a config would cost.
@@ -137,17 +138,6 @@ fn checkpoints(config: &RunConfig, stages: usize) -> u64 {
 /// A number of layers, with decimals only where it is none.
 fn layers(mean: f64) -> String {
     if mean.fract() == 0.0 { format!("{mean:.0}") } else { format!("{mean:.2}") }
-}
-
-/// A number with a unit, three digits: 12.3 M.
-pub fn short(value: f64) -> String {
-    for (scale, unit) in [(1e18, " E"), (1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")] {
-        if value >= scale {
-            let digits = if value / scale < 10.0 { 2 } else { usize::from(value / scale < 100.0) };
-            return format!("{:.digits$}{unit}", value / scale);
-        }
-    }
-    format!("{value:.0}")
 }
 
 impl Plan {

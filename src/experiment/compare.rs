@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::figures::{Figures, Spent, State};
 use super::text::aligned;
 use crate::config::RunConfig;
-use crate::plan::short;
+use crate::measurement::short;
 
 /// Runs side by side.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -9,7 +9,7 @@ use super::measured::{Measured, MeasuredArm};
 use super::results::{ArmResult, Horizon, Results};
 use super::rivals::Rivals;
 use super::statistics::{Difference, Summary};
-use crate::plan::short;
+use crate::measurement::short;
 
 /// The widest line.
 const COLUMNS: usize = 100;

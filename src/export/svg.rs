@@ -6,7 +6,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::plan::short;
+use crate::measurement::short;
 
 /// A curve.
 #[derive(Clone, Debug, PartialEq)]

@@ -19,6 +19,7 @@ use ratatui::widgets::{Block, BorderType, Borders, Clear, Paragraph, Widget, Wra
 use crate::app::mouse::Target;
 use crate::app::ui::Room;
 use crate::app::{App, Overlay, Pane, Screen};
+use crate::measurement;
 use glyphs::Glyphs;
 use theme::Theme;
 
@@ -245,24 +246,9 @@ fn plain(look: &Look, text: &str) -> String {
     if look.is_ascii() { WORDS.iter().fold(text.to_owned(), replace) } else { text.to_owned() }
 }
 
-/// A number with a unit after at most four digits: 12.3k.
+/// A number with a unit after at most four digits, where columns are few: 12.3k.
 pub(crate) fn short(value: f64) -> String {
-    for (scale, unit) in [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] {
-        if value >= scale {
-            let digits = if value / scale < 10.0 { 2 } else { usize::from(value / scale < 100.0) };
-            return format!("{:.digits$}{unit}", value / scale);
-        }
-    }
-    format!("{value:.0}")
-}
-
-/// The same before a unit, which takes the letter as its prefix: 12.3 kFLOP/s.
-fn spaced(value: f64) -> String {
-    let text = short(value);
-    match text.find(char::is_alphabetic) {
-        Some(at) => format!("{} {}", &text[..at], &text[at..]),
-        None => text + " ",
-    }
+    measurement::short(value).replace(' ', "")
 }
 
 /// Seconds as people read them.

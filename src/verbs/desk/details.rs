@@ -11,7 +11,8 @@ use crate::app::runs::{Checkpoint, Details};
 use crate::config::load::{load, parse};
 use crate::config::{RunConfig, shipped};
 use crate::event::Started;
-use crate::plan::{plan, short};
+use crate::measurement::short;
+use crate::plan::plan;
 use crate::trainer::checkpoint::{self, Kind as Of};
 use crate::{fork, recording};
 

@@ -6,7 +6,8 @@ use ratatui::style::{Modifier, Style};
 
 use super::{Look, Panel};
 use crate::app::App;
-use crate::view::{plain, short, spaced};
+use crate::measurement;
+use crate::view::{plain, short};
 
 pub(super) struct Machine;
 
@@ -58,7 +59,7 @@ fn lines(app: &App, ascii: bool) -> Vec<Line> {
         ));
     }
     if let Some(rate) = run.flops_per_second() {
-        lines.push(("compute", format!("{}FLOP/s", spaced(rate))));
+        lines.push(("compute", format!("{}FLOP/s", measurement::short(rate))));
     }
     if let Some(now) = app.machine.now() {
         if let Some(used) = now.processors {
