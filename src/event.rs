@@ -261,6 +261,15 @@ pub enum Why {
     Final,
 }
 
+/// Why an evaluation that a person asked for was refused when a stop or a cancel cut into it; a rerun passes over such a
+/// command.
+pub const CUT_SHORT: &str = "cut short on request";
+
+/// Whether a refusal's reason is [`CUT_SHORT`], as earlier versions wrote it too.
+pub fn was_cut_short(reason: &str) -> bool {
+    reason == CUT_SHORT || reason == "cut short by the request to stop"
+}
+
 impl Why {
     /// In a word.
     pub fn word(self) -> &'static str {

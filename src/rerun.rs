@@ -5,10 +5,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::event::{Command, Ending, Event, Stamped};
+use crate::event::{Command, Ending, Event, Stamped, was_cut_short};
 use crate::recording;
 use crate::session::Scripted;
-use crate::trainer::{CUT_SHORT, CUT_SHORT_BEFORE};
 
 /// The commands of a recording, for the session that trains it again.
 pub fn script(recorded: &[Stamped]) -> Vec<Scripted> {
@@ -239,14 +238,10 @@ fn text(event: &Event) -> String {
     serde_json::to_string(event).unwrap_or_else(|_| format!("{event:?}"))
 }
 
-/// Whether that is why an evaluation was not finished.
-fn was_cut_short(reason: &str) -> bool {
-    reason == CUT_SHORT || reason == CUT_SHORT_BEFORE
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::CUT_SHORT;
 
     fn stamp(events: Vec<Event>) -> Vec<Stamped> {
         events.into_iter().enumerate().map(|(i, event)| Stamped { seq: i as u64, us: 0, event }).collect()

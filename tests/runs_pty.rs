@@ -16,6 +16,28 @@ use terminal::{Screen, assert_restored};
 const LONG: &[&str] =
     &[TINY, "--set", "train.steps=1000000", "--set", "checkpoint.every=0", "--set", "evaluation.every=0"];
 
+/// From a live run to the recording of another, `whole`.
+fn replay_whole(screen: &mut Screen) {
+    screen.press("6");
+    screen.see("open here");
+    screen.press("/whole\r");
+    screen.see("full model");
+    screen.press("v");
+}
+
+/// From that recording on: asks for a config to be trained.
+fn start_from_replay(screen: &mut Screen, config: &str) {
+    screen.press("6");
+    screen.see("▸ whole");
+    screen.press("\x1b");
+    screen.see("configs");
+    screen.press(&format!("/{config}\r"));
+    screen.see("parameters");
+    screen.press("\r");
+    screen.see(&format!("Start {config}?"));
+    screen.press("\r");
+}
+
 #[test]
 fn without_arguments_it_trains_the_quickstart_until_there_are_runs_and_then_shows_them() {
     let place = Place::new();
@@ -47,26 +69,14 @@ fn a_live_run_goes_on_while_others_are_looked_at_and_is_alone() {
     let whole = place.train("whole", &[]);
     let mut screen = Screen::open(&place, &[LONG, &["--name", "live"]].concat(), &[], (120, 36));
     screen.see("● RUNNING");
-    screen.press("6");
-    screen.see("open here");
-    screen.press("/whole\r");
-    screen.see("full model");
-    screen.press("v");
+    replay_whole(&mut screen);
     let shown = screen.see("REPLAY");
     assert!(shown.contains("whole"), "{shown}");
     screen.see("live ");
     screen.press("G");
     screen.see("step 24/24");
     // One run at a time.
-    screen.press("6");
-    screen.see("▸ whole");
-    screen.press("\x1b");
-    screen.see("configs");
-    screen.press("/stacking\r");
-    screen.see("parameters");
-    screen.press("\r");
-    screen.see("Start stacking?");
-    screen.press("\r");
+    start_from_replay(&mut screen, "stacking");
     screen.see("live is being trained here; one run at a time");
     // q leads back, not out.
     screen.press("q");
@@ -90,22 +100,10 @@ fn a_run_begun_while_one_that_has_ended_lies_behind_is_come_back_to() {
     let live = [LONG, &["--name", "live", "--commands", &script]].concat();
     let mut screen = Screen::open(&place, &live, &[], (120, 36));
     screen.see("● RUNNING");
-    screen.press("6");
-    screen.see("open here");
-    screen.press("/whole\r");
-    screen.see("full model");
-    screen.press("v");
+    replay_whole(&mut screen);
     screen.see("REPLAY");
     screen.see("■ live 6000/1000000 behind");
-    screen.press("6");
-    screen.see("▸ whole");
-    screen.press("\x1b");
-    screen.see("configs");
-    screen.press("/quickstart\r");
-    screen.see("parameters");
-    screen.press("\r");
-    screen.see("Start quickstart?");
-    screen.press("\r");
+    start_from_replay(&mut screen, "quickstart");
     screen.wait("the new run", |s| s.contains("● RUNNING") && s.contains("quickstart-1"));
     screen.press("6");
     screen.see("open here");

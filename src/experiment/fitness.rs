@@ -112,13 +112,13 @@ impl Fitness {
             }
         }
         // That there is one seed is said once.
-        let mut said = Vec::new();
-        problems.retain(|problem| {
-            let is_new = !said.contains(problem);
-            said.push(problem.clone());
-            is_new
-        });
-        problems
+        let mut said: Vec<String> = Vec::new();
+        for problem in problems {
+            if !said.contains(&problem) {
+                said.push(problem);
+            }
+        }
+        said
     }
 }
 

@@ -5,8 +5,8 @@
 use anyhow::Result;
 
 use super::checkpoint::Kind;
-use super::{CUT_SHORT, Emit, Interrupted, Trainer};
-use crate::event::{Command, Ending, Event, Why};
+use super::{Emit, Interrupted, Trainer};
+use crate::event::{CUT_SHORT, Command, Ending, Event, Why};
 use crate::method::{self, Edit};
 use crate::schedule::Schedule;
 

@@ -5,8 +5,8 @@
 
 use anyhow::Result;
 
-use super::{CUT_SHORT, Interrupted, Trainer};
-use crate::event::{Event, What};
+use super::{Interrupted, Trainer};
+use crate::event::{CUT_SHORT, Event, What};
 use crate::layer_path::LayerPath;
 use crate::measure::{Measured, Next, Subject};
 use crate::method::{self, Context};

@@ -31,11 +31,6 @@ use crate::schedule::Schedule;
 use checkpoint::{Kind, Snapshot, Store};
 use transition::Following;
 
-/// Why an evaluation that a person asked for was refused when a stop cut into it; a rerun passes over such a command.
-pub const CUT_SHORT: &str = "cut short on request";
-/// The same as earlier versions wrote it.
-pub const CUT_SHORT_BEFORE: &str = "cut short by the request to stop";
-
 /// Told to stop in the middle of an evaluation?
 pub type Interrupted<'a> = &'a dyn Fn() -> bool;
 

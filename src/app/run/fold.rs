@@ -3,7 +3,9 @@
 use super::{Change, Evaluation, Failure, From, Line, Measured, PathAt, Probe, Run, StageNow};
 use crate::app::alerts::{Alert, Kind, MOST, SpikeWatch};
 use crate::app::history::Spent;
-use crate::event::{Cause, Command, EVALUATING, Ending, Event, Measurement, Score, Stamped, Started, Transition, Why};
+use crate::event::{
+    Cause, Command, EVALUATING, Ending, Event, Measurement, Score, Stamped, Started, Transition, Why, was_cut_short,
+};
 use crate::layer_path::LayerPath;
 use crate::schedule::Schedule;
 
@@ -106,7 +108,7 @@ impl Run {
             Event::TransitionMeasured(t) => self.transition(t),
             Event::Applied { step, command } => self.applied(*step, *command),
             Event::Refused { step, command, reason } => {
-                let how = if reason.starts_with("cut short") { "" } else { "refused, " };
+                let how = if was_cut_short(reason) { "" } else { "refused, " };
                 self.say(*step, From::You, format!("{}: {how}{reason}", command.words()));
             }
             Event::Saved { step, file, .. } => {

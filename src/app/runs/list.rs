@@ -55,11 +55,6 @@ impl Standing {
             Self::Unreadable(_) => ("✗", "unreadable"),
         }
     }
-
-    /// Whether more of it could be trained.
-    pub fn is_resumable(&self) -> bool {
-        matches!(self, Self::Over(Ending::Stopped | Ending::Aborted) | Self::Failed | Self::CutOff)
-    }
 }
 
 /// Something that can be opened.

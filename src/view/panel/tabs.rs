@@ -17,22 +17,16 @@ fn state(app: &App, look: &Look) -> Vec<Span<'static>> {
     let color = color(app.state(), look);
     let mark = if look.is_ascii() { "*" } else { mark };
     let bold = |color| Style::new().fg(color).add_modifier(Modifier::BOLD);
-    let state = Span::styled(format!(" {mark} {} ", plain(look, word)), bold(color));
-    let mut spans = vec![state];
-    if let Some(replay) = app.replay {
-        let text = match (replay.is_following, replay.is_playing) {
-            (true, _) => " READ-ONLY ".to_owned(),
-            (false, is_playing) => {
-                let mark = if is_playing { "▶" } else { "‖" };
-                let mark = if look.is_ascii() { String::new() } else { format!("{mark} ") };
-                format!(" {mark}REPLAY x{} {:.0}% ", replay.speed, 100.0 * replay.share)
-            }
-        };
-        // "Running" would be what the run was then, not what the screen does now.
-        if !replay.is_following && app.state() == State::Running {
-            spans.clear();
-        }
-        spans.push(Span::styled(text, bold(theme.focus)));
+    let mut spans = Vec::new();
+    let replay = app.replay.filter(|replay| !replay.is_following);
+    // In a replay "running" would be what the run was then, not what the screen does now.
+    if replay.is_none() || app.state() != State::Running {
+        spans.push(Span::styled(format!(" {mark} {} ", plain(look, word)), bold(color)));
+    }
+    if let Some(replay) = replay {
+        let word = if replay.is_playing { "▶ REPLAY" } else { "‖ REPLAY" };
+        let word = if look.is_ascii() { "REPLAY" } else { word };
+        spans.push(Span::styled(format!(" {word} x{} {:.0}% ", replay.speed, 100.0 * replay.share), bold(theme.focus)));
     } else if app.options.read_only {
         spans.push(Span::styled(" READ-ONLY ", bold(theme.focus)));
     }

@@ -6,10 +6,11 @@ use crate::app::{App, Pane};
 
 pub(super) fn panes(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
     let layers = app.run.layers().max(1) as u16;
-    let strip_height = (layers.div_ceil(2) + 3).min(body.height * 2 / 5).max(5);
+    // With its frame and the steps below, two layers to a row.
+    let every_layer = layers.div_ceil(2) + 3;
+    let strip_height = every_layer.min(body.height * 2 / 5).max(5);
     if body.width < 100 || body.height < 24 {
         // A list has a place where the chart and every layer keep theirs, or where it has the focus.
-        let every_layer = layers.div_ceil(2) + 3;
         let is_low = body.height < every_layer + 10;
         if is_low && matches!(app.pane(), Pane::Loss | Pane::Strip) {
             let strip = every_layer.min(body.height.saturating_sub(7)).max(5);
