@@ -19,7 +19,7 @@
 //!
 //! * core, plain values: [`layer_path`], [`subnetwork`], [`measurement`], [`note`], [`rng`], [`theory`], [`schedule`],
 //!   [`method`], [`config`], [`event`], [`experiment_event`], [`learning_rate`], [`cost`], [`step_time`]
-//! * training: [`data`], [`objective`], [`kernels`], [`optim`], [`model`], [`measure`], [`trainer`]
+//! * training: [`data`], [`objective`], [`kernels`], [`gpu`], [`optim`], [`model`], [`measure`], [`trainer`]
 //! * shell, with files, threads and the clock: [`faults`], [`suspension`], [`recording`], [`run_dir`], [`fork`], [`session`], [`signals`],
 //!   [`rerun`], [`plan`], [`export`], [`headless`], [`experiment`]
 //! * screen: [`app`], [`player`], [`view`], [`user_config`], [`tui`]
@@ -40,6 +40,7 @@ pub mod experiment_event;
 pub mod export;
 pub mod faults;
 pub mod fork;
+pub mod gpu;
 pub mod headless;
 pub mod kernels;
 pub mod layer_path;

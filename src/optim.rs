@@ -42,22 +42,29 @@ pub struct UpdateRule {
     pub zero_gradient_for_skipped: bool,
 }
 
+impl UpdateRule {
+    /// The scalar factors of a parameter of so many dimensions in its update number `updates`: computed in f64, then once
+    /// to f32.
+    pub(crate) fn factors(&self, dimensions: usize, updates: u64) -> Factors {
+        let count = i32::try_from(updates).unwrap_or(i32::MAX);
+        let [beta1, beta2] = self.betas;
+        let decay = if dimensions >= 2 { self.weight_decay } else { 0.0 };
+        Factors {
+            betas: [beta1 as f32, beta2 as f32],
+            gains: [(1.0 - beta1) as f32, (1.0 - beta2) as f32],
+            keep: (1.0 - self.learning_rate * decay) as f32,
+            rate: (self.learning_rate / (1.0 - beta1.powi(count))) as f32,
+            root: (1.0 / (1.0 - beta2.powi(count)).sqrt()) as f32,
+            epsilon: self.epsilon as f32,
+            scale: self.gradient_scale as f32,
+        }
+    }
+}
+
 /// One AdamW update of a parameter; without a gradient, as with a gradient of zeros.
 pub fn adamw(p: &mut Parameter, gradient: Option<&[f32]>, rule: &UpdateRule) {
     p.updates += 1;
-    let count = i32::try_from(p.updates).unwrap_or(i32::MAX);
-    let [beta1, beta2] = rule.betas;
-    let decay = if p.shape.len() >= 2 { rule.weight_decay } else { 0.0 };
-    // All scalar factors in f64, then once to f32.
-    let factors = Factors {
-        betas: [beta1 as f32, beta2 as f32],
-        gains: [(1.0 - beta1) as f32, (1.0 - beta2) as f32],
-        keep: (1.0 - rule.learning_rate * decay) as f32,
-        rate: (rule.learning_rate / (1.0 - beta1.powi(count))) as f32,
-        root: (1.0 / (1.0 - beta2.powi(count)).sqrt()) as f32,
-        epsilon: rule.epsilon as f32,
-        scale: rule.gradient_scale as f32,
-    };
+    let factors = rule.factors(p.shape.len(), p.updates);
     adamw::update(&mut p.weight, &mut p.first_moment, &mut p.second_moment, gradient.unwrap_or(&[]), &factors);
 }
 

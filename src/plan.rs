@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::config::{Architecture, RunConfig, Source};
+use crate::config::{Architecture, EngineName, RunConfig, Source};
 use crate::cost::{Cost, cost};
 use crate::measurement::short;
 use crate::{data, method, model, objective};
@@ -24,6 +24,9 @@ pub struct Plan {
     pub state_bytes: u64,
     /// Bytes of gradients and activations in the longest stage.
     pub step_bytes: u64,
+    /// Bytes of a GPU's memory that the run takes there, driver and libraries included; none if it can't train there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_bytes: Option<u64>,
     /// Checkpoints that lie on the disk at most: the newest, the best, one where each later stage begins.
     pub checkpoints: u64,
     /// Tokens that a step sees.
@@ -92,6 +95,7 @@ pub fn plan(config: &RunConfig) -> Plan {
         layer_parameters: cost.layer_parameters,
         state_bytes: cost.parameters * 12,
         step_bytes: step_bytes(config, &cost, longest as u64),
+        gpu_bytes: gpu_bytes(config, vocabulary, longest),
         checkpoints: checkpoints(config, stages.iter().filter(|s| s.steps > 0).count()),
         tokens_per_step: cost.tokens_per_step,
         steps: schedule.total_steps(),
@@ -127,6 +131,12 @@ fn step_bytes(config: &RunConfig, cost: &Cost, longest: u64) -> u64 {
     gradients + longest * model::activation_bytes(&config.model, config.train.precision, b * t) + 4 * b * t * c * 6
 }
 
+/// Bytes on a GPU, where the fast engine can train there.
+fn gpu_bytes(config: &RunConfig, vocabulary: usize, longest: usize) -> Option<u64> {
+    let is_fit = config.train.engine == EngineName::Fast && config.model.architecture != Architecture::Mlp;
+    is_fit.then(|| model::gpu::memory::bytes(config, vocabulary, longest).with_context())
+}
+
 /// Checkpoints that lie on the disk at most, with that many stages (those by hand not counted).
 fn checkpoints(config: &RunConfig, stages: usize) -> u64 {
     let c = &config.checkpoint;
@@ -152,9 +162,12 @@ impl Plan {
             "{name}: method {}, objective {}, {} layers, width {}, context {}, vocabulary {}",
             config.method.name, config.objective.name, m.layers, m.width, m.context, self.vocabulary
         );
+        let on_gpu = self
+            .gpu_bytes
+            .map_or_else(String::new, |bytes| format!("on a GPU     about {:.0} MiB in all\n", mib(bytes)));
         let _ = writeln!(
             text,
-            "parameters   {} ({} per layer)\nmemory       {:.0} MiB weights and moments, about {:.0} MiB gradients and activations\ncheckpoints  up to {} of {:.0} MiB on the disk\n{items:<13}{} ({} per step, {} steps)\n",
+            "parameters   {} ({} per layer)\nmemory       {:.0} MiB weights and moments, about {:.0} MiB gradients and activations\n{on_gpu}checkpoints  up to {} of {:.0} MiB on the disk\n{items:<13}{} ({} per step, {} steps)\n",
             short(self.parameters as f64),
             short(self.layer_parameters as f64),
             mib(self.state_bytes),

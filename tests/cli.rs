@@ -116,7 +116,11 @@ fn bad_usage_and_configs_end_with_2() {
     refused(&place, &set("stage=[{path_length=3,steps=0},{path_length=4}]"), 2, &["stage[1].steps", "at least 1"]);
     refused(&place, &set("stage=[{path_length=3,steps=5},{path_length=4,steps=5}]"), 2, &["add up to 10", "24"]);
     refused(&place, &set("train.steps=0"), 2, &["train.steps", "not 0"]);
-    refused(&place, &set("train.device=cuda"), 2, &["train.device", "reference"]);
+    refused(&place, &set("train.device=metal"), 2, &["train.device", "reference"]);
+    let on_gpu = |engine| [TINY, "--headless", "--device", "cuda", "--set", engine];
+    refused(&place, &on_gpu("train.engine=reference"), 2, &["train.device", "fast engine"]);
+    #[cfg(not(feature = "cuda"))]
+    refused(&place, &on_gpu("train.engine=fast"), 1, &["train.device", "without cuda", "--features cuda"]);
     refused(&place, &set("train.precision=fp8"), 2, &["precision", "fp8", "bf16"]);
     let reference = [TINY, "--headless", "--set", "train.engine=reference", "--set", "train.precision=bf16"];
     refused(&place, &reference, 2, &["train.precision", "fast engine"]);

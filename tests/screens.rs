@@ -310,6 +310,7 @@ fn watched() -> App {
         peak_memory: Some(3 << 29),
         total_memory: Some(4 << 30),
         free_disk: Some(700 << 20),
+        gpu: None,
     }));
     app
 }

@@ -24,6 +24,21 @@ pub struct Sample {
     pub total_memory: Option<u64>,
     /// Bytes that are free where the run's folder is.
     pub free_disk: Option<u64>,
+    /// The GPU that the run uses.
+    pub gpu: Option<Gpu>,
+}
+
+/// What a GPU does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gpu {
+    /// Bytes of its memory that are taken, by whomever.
+    pub memory: Option<u64>,
+    /// Bytes of memory that it has.
+    pub total_memory: Option<u64>,
+    /// The share of the time in which it computed something.
+    pub utilisation: Option<f64>,
+    /// Degrees Celsius.
+    pub temperature: Option<u32>,
 }
 
 /// What is known of the machine.

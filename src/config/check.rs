@@ -172,11 +172,21 @@ fn check_training(config: &RunConfig, found: &mut Found) {
     if !(matches!(t.device.as_str(), "auto" | "cpu" | "cuda" | "metal") || matches!(number, Some(Ok(_)))) {
         found.add("train.device", format!("must be auto, cpu, metal, cuda or cuda:N, not {}", t.device));
     }
-    if t.engine == EngineName::Fast && !matches!(t.device.as_str(), "auto" | "cpu") {
+    let (is_cuda, is_metal) = (t.device.starts_with("cuda"), t.device == "metal");
+    if t.engine == EngineName::Fast && is_metal {
         found.add(
             "train.device",
-            format!("`{}` needs train.engine = \"reference\"; the fast engine runs on the cpu", t.device),
+            "`metal` needs train.engine = \"reference\"; the fast engine runs on cpu and cuda".to_owned(),
         );
+    }
+    if t.engine == EngineName::Reference && is_cuda {
+        found.add(
+            "train.device",
+            format!("`{}` is the fast engine's; the reference engine runs on cpu and metal", t.device),
+        );
+    }
+    if config.model.architecture == Architecture::Mlp && is_cuda {
+        found.add("train.device", format!("`{}` is for transformers; a residual MLP trains on the cpu", t.device));
     }
     if t.engine == EngineName::Reference && t.precision != Precision::F32 {
         found.add("train.precision", "bf16 is the fast engine's; the reference engine needs \"f32\"".to_owned());
@@ -345,7 +355,11 @@ mod tests {
         assert_eq!(keys(no_puzzles), ["data.source"]);
         assert_eq!(keys(|c| (c.data.source, c.data.path) = (Source::Puzzles, "x".into())), ["data.path"]);
         assert_eq!(keys(|c| c.train.steps = 0), ["train.steps"]);
-        assert_eq!(keys(|c| c.train.device = "gpu".into()), ["train.device", "train.device"]);
+        assert_eq!(keys(|c| c.train.device = "gpu".into()), ["train.device"]);
+        assert_eq!(keys(|c| c.train.device = "metal".into()), ["train.device"]);
+        assert!(keys(|c| c.train.device = "cuda:1".into()).is_empty());
+        let on_cuda = |c: &mut RunConfig| (c.train.device, c.train.engine) = ("cuda".into(), EngineName::Reference);
+        assert_eq!(keys(on_cuda), ["train.device"]);
         assert_eq!(keys(|c| c.optimizer.learning_rate = -1.0), ["optimizer.learning_rate"]);
         assert_eq!(keys(|c| c.optimizer.betas = [1.0, 0.5]), ["optimizer.betas"]);
         assert_eq!(keys(|c| c.measure.paths = 0), ["measure.paths"]);

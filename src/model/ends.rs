@@ -28,9 +28,9 @@ const BLOCK_LOGITS: usize = 1 << 18;
 const NOTHING: [Band<'static, u32>; 0] = [];
 
 /// Places among the parameters before the layers (`layout::input_shapes`).
-const WTE: usize = 0;
-const WPE: usize = 1;
-const LN_EMBED: usize = 2;
+pub(super) const WTE: usize = 0;
+pub(super) const WPE: usize = 1;
+pub(super) const LN_EMBED: usize = 2;
 
 /// The embedding's buffers.
 #[derive(Default)]
@@ -149,13 +149,13 @@ pub(super) struct Output {
 }
 
 /// What the head's parameters are, by their places behind the layers (`layout::output_shapes`).
-struct Places {
-    ln_f: Option<usize>,
+pub(super) struct Places {
+    pub ln_f: Option<usize>,
     /// Of `head.dense.weight`; the bias, the norm and the vocabulary's bias follow.
-    head: Option<usize>,
+    pub head: Option<usize>,
 }
 
-fn places(m: &ModelConfig) -> Places {
+pub(super) fn places(m: &ModelConfig) -> Places {
     let ln_f = (m.norm == Norm::Pre).then_some(0);
     let head = (m.architecture == Architecture::Encoder).then_some(if ln_f.is_some() { 2 } else { 0 });
     Places { ln_f, head }

@@ -4,19 +4,19 @@
 //! parameters alone. Activations and gradients live in slots that are handed to active layers in order, so a skipped layer
 //! has neither. Buffers are kept from step to step. Knows nothing of schedules, data or files.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::block::{Activations, Geometry, Layer, Scratch, fit};
 use super::ends::{Backward, Input, Output};
 use super::layout::place;
-use super::{Engine, Parameter, UpdateRule, check_prefixes, layout, parts};
+use super::{Engine, Parameter, UpdateRule, check_batch, layout, parts};
 use crate::config::ModelConfig;
 use crate::kernels::bf16::Kernel;
 use crate::kernels::buffer::Buffer;
 use crate::kernels::linear::Precision;
 use crate::kernels::panels::{Panels, Store, to_rows};
-use crate::objective::{Batch, NO_TARGET};
+use crate::objective::Batch;
 use crate::optim;
 use crate::subnetwork::Subnetwork;
 
@@ -100,31 +100,6 @@ impl Fast {
             weights: Weights::split(model, vocabulary, layout::initial(model, vocabulary, seed)),
             work: Work::default(),
         })
-    }
-
-    fn check(&self, batch: &Batch, subnetwork: &Subnetwork) -> Result<()> {
-        let path = subnetwork.path();
-        let positions = batch.sequences * batch.context;
-        ensure!(positions > 0, "an empty batch");
-        ensure!(
-            batch.inputs.len() == positions && batch.targets.len() == positions && batch.context <= self.model.context,
-            "a batch of {} inputs and {} targets, {} sequences of {} were announced (at most {} fit)",
-            batch.inputs.len(),
-            batch.targets.len(),
-            batch.sequences,
-            batch.context,
-            self.model.context
-        );
-        check_prefixes(batch, &self.model)?;
-        ensure!(path.layers() == self.model.layers, "layer path {path} for a model of {} layers", self.model.layers);
-        if let Some(id) = batch.inputs.iter().find(|&&id| id as usize >= self.vocabulary) {
-            bail!("token {id} is outside the vocabulary of {}", self.vocabulary);
-        }
-        let outside = |t: i32| t != NO_TARGET && usize::try_from(t).map_or(true, |t| t >= self.vocabulary);
-        if let Some(target) = batch.targets.iter().find(|&&t| outside(t)) {
-            bail!("target {target} is outside the vocabulary of {}", self.vocabulary);
-        }
-        Ok(())
     }
 }
 
@@ -246,7 +221,9 @@ impl Engine for Fast {
 
     fn gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<f32> {
         ensure!(!micro_batches.is_empty(), "no batch to train on");
-        micro_batches.iter().try_for_each(|batch| self.check(batch, subnetwork))?;
+        for batch in micro_batches {
+            check_batch(batch, subnetwork, &self.model, self.vocabulary)?;
+        }
         let path = subnetwork.path();
         let Self { model, precision, pool, weights, work, .. } = self;
         gradient_buffers(&mut work.input_grads, &weights.input);
@@ -312,7 +289,7 @@ impl Engine for Fast {
     }
 
     fn loss(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<f32> {
-        self.check(batch, subnetwork)?;
+        check_batch(batch, subnetwork, &self.model, self.vocabulary)?;
         let Self { model, precision, pool, weights, work, .. } = self;
         let g = Geometry::new(model, *precision, batch.sequences, batch.context);
         pool.install(|| {
@@ -323,7 +300,7 @@ impl Engine for Fast {
     }
 
     fn logits(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>> {
-        self.check(batch, subnetwork)?;
+        check_batch(batch, subnetwork, &self.model, self.vocabulary)?;
         let Self { model, precision, pool, weights, work, .. } = self;
         let g = Geometry::new(model, *precision, batch.sequences, batch.context);
         pool.install(|| {
@@ -334,7 +311,7 @@ impl Engine for Fast {
     }
 
     fn outputs(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>> {
-        self.check(batch, subnetwork)?;
+        check_batch(batch, subnetwork, &self.model, self.vocabulary)?;
         let Self { model, precision, pool, weights, work, .. } = self;
         let g = Geometry::new(model, *precision, batch.sequences, batch.context);
         let (x, _) = pool.install(|| weights.forward_only(g, model, work, batch, subnetwork));

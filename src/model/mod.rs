@@ -7,6 +7,7 @@
 mod block;
 mod ends;
 pub mod fast;
+pub mod gpu;
 mod growth;
 mod layout;
 pub mod mlp;
@@ -23,7 +24,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
 
 use crate::config::{Architecture, EngineName, ModelConfig, Norm, Precision, RunConfig};
-use crate::objective::Batch;
+use crate::objective::{Batch, NO_TARGET};
 use crate::subnetwork::Subnetwork;
 
 /// Something that can train the model. All losses are means: over predicted tokens, in nats; of an MLP over a batch's
@@ -75,31 +76,121 @@ pub trait Engine: Send {
 /// # Errors
 /// If the device isn't there or this build can't use it.
 pub fn build(config: &RunConfig, vocabulary: usize) -> Result<Box<dyn Engine>> {
-    let device = device(&config.train.device)?;
     let t = &config.train;
     Ok(match t.engine {
         EngineName::Fast if config.model.architecture == Architecture::Mlp => {
             Box::new(mlp::Mlp::new(&config.model, config.seed, t.threads, t.precision)?)
         }
-        EngineName::Fast => Box::new(fast::Fast::new(&config.model, vocabulary, config.seed, t.threads, t.precision)?),
+        EngineName::Fast => match graphics(&t.device)? {
+            Some(number) => on_gpu(config, vocabulary, number)?,
+            None => Box::new(fast::Fast::new(&config.model, vocabulary, config.seed, t.threads, t.precision)?),
+        },
         EngineName::Reference => {
+            let device = match t.device.as_str() {
+                "metal" => metal()?,
+                _ => Device::Cpu,
+            };
             Box::new(reference::Reference::new(&config.model, vocabulary, config.seed, device, DType::F32))
         }
     })
 }
 
-/// The device that `train.device` names; `auto` is the CPU until an engine of ours runs elsewhere.
-fn device(name: &str) -> Result<Device> {
-    let (kind, number) = name.split_once(':').unwrap_or((name, "0"));
-    let number: usize = number.parse().with_context(|| format!("train.device: {name} names no device"))?;
-    match kind {
-        "auto" | "cpu" => Ok(Device::Cpu),
-        "cuda" if cfg!(feature = "cuda") => Device::new_cuda(number).with_context(|| format!("opening the GPU {name}")),
-        "metal" if cfg!(feature = "metal") => {
-            Device::new_metal(number).with_context(|| format!("opening the GPU {name}"))
-        }
-        _ => bail!("train.device: this program was built without {kind}; build it with --features {kind}, or use cpu"),
+/// That this build and this machine have the device that a config's run trains on: to be asked before a run is begun.
+///
+/// # Errors
+/// Saying what is missing.
+pub fn find_device(config: &RunConfig) -> Result<()> {
+    match gpu_of(config) {
+        Some(number) => find_gpu(number).context("train.device"),
+        None if config.train.device == "metal" => metal().map(|_| ()),
+        None => Ok(()),
     }
+}
+
+/// The number of the NVIDIA GPU that a config's run trains on, if it does.
+pub fn gpu_of(config: &RunConfig) -> Option<usize> {
+    let is_fast = config.train.engine == EngineName::Fast && config.model.architecture != Architecture::Mlp;
+    graphics(&config.train.device).ok().flatten().filter(|_| is_fast)
+}
+
+/// The number of the NVIDIA GPU that `train.device` names; none for the CPU. `auto` is the first GPU, where there is one
+/// and this build can use it.
+fn graphics(device: &str) -> Result<Option<usize>> {
+    let (kind, number) = device.split_once(':').unwrap_or((device, "0"));
+    Ok(match kind {
+        "cuda" => Some(number.parse().with_context(|| format!("train.device: {device} names no GPU"))?),
+        "auto" if has_gpu() => Some(0),
+        _ => None,
+    })
+}
+
+#[cfg(feature = "cuda")]
+fn has_gpu() -> bool {
+    crate::gpu::cuda::is_there()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn has_gpu() -> bool {
+    false
+}
+
+#[cfg(feature = "cuda")]
+fn find_gpu(number: usize) -> Result<()> {
+    crate::gpu::cuda::find(number)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn find_gpu(_: usize) -> Result<()> {
+    bail!("this program was built without cuda; build it with --features cuda, or use --device cpu")
+}
+
+#[cfg(feature = "cuda")]
+fn on_gpu(config: &RunConfig, vocabulary: usize, number: usize) -> Result<Box<dyn Engine>> {
+    let (m, precision) = (&config.model, config.train.precision);
+    let device = crate::gpu::cuda::Cuda::open(number, gpu::shape(m, precision)).context("train.device")?;
+    Ok(Box::new(gpu::Gpu::new(Box::new(device), m, vocabulary, config.seed, precision)?))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn on_gpu(_: &RunConfig, _: usize, number: usize) -> Result<Box<dyn Engine>> {
+    find_gpu(number).context("train.device")?;
+    bail!("train.device: no GPU")
+}
+
+#[cfg(feature = "metal")]
+fn metal() -> Result<Device> {
+    Device::new_metal(0).context("opening the GPU metal")
+}
+
+#[cfg(not(feature = "metal"))]
+fn metal() -> Result<Device> {
+    bail!("train.device: this program was built without metal; build it with --features metal, or use cpu")
+}
+
+/// Whether a batch is one of the model's, and the subnetwork as well.
+fn check_batch(batch: &Batch, subnetwork: &Subnetwork, m: &ModelConfig, vocabulary: usize) -> Result<()> {
+    let path = subnetwork.path();
+    let positions = batch.sequences * batch.context;
+    ensure!(positions > 0, "an empty batch");
+    ensure!(
+        batch.inputs.len() == positions && batch.targets.len() == positions && batch.context <= m.context,
+        "a batch of {} inputs and {} targets, {} sequences of {} were announced (at most {} fit)",
+        batch.inputs.len(),
+        batch.targets.len(),
+        batch.sequences,
+        batch.context,
+        m.context
+    );
+    check_prefixes(batch, m)?;
+    ensure!(path.layers() == m.layers, "layer path {path} for a model of {} layers", m.layers);
+    if let Some(id) = batch.inputs.iter().find(|&&id| id as usize >= vocabulary) {
+        bail!("token {id} is outside the vocabulary of {vocabulary}");
+    }
+    let outside = |t: i32| t != NO_TARGET && usize::try_from(t).map_or(true, |t| t >= vocabulary);
+    if let Some(target) = batch.targets.iter().find(|&&t| outside(t)) {
+        bail!("target {target} is outside the vocabulary of {vocabulary}");
+    }
+    Ok(())
 }
 
 /// Whether a batch's prefixes are its sequences' own, and the model one that can have them.

@@ -13,7 +13,7 @@ use crate::optim;
 use crate::subnetwork::Parts;
 
 /// Rows and columns of a row-major matrix (a vector is one row).
-struct Selection {
+pub(super) struct Selection {
     rows: Vec<Range<usize>>,
     columns: Vec<Range<usize>>,
     /// Columns of the whole matrix.
@@ -22,11 +22,8 @@ struct Selection {
 
 impl Selection {
     /// What the parts need of a layer's parameter number `index`.
-    fn new(m: &ModelConfig, parts: &Parts, index: usize, shape: &[usize]) -> Self {
-        let (rows, width) = match shape {
-            [rows, columns] => (*rows, *columns),
-            _ => (1, shape.iter().product()),
-        };
+    pub(super) fn new(m: &ModelConfig, parts: &Parts, index: usize, shape: &[usize]) -> Self {
+        let (rows, width) = Self::whole(shape);
         let (c, d) = (m.width, m.width / m.heads);
         let heads = |first: usize| parts.heads.iter().map(move |head| first + head * d..first + (head + 1) * d);
         let all = |n: usize| std::iter::once(0..n).collect();
@@ -41,6 +38,24 @@ impl Selection {
         whole
     }
 
+    /// Rows and columns of the whole matrix.
+    fn whole(shape: &[usize]) -> (usize, usize) {
+        match shape {
+            [rows, columns] => (*rows, *columns),
+            _ => (1, shape.iter().product()),
+        }
+    }
+
+    /// Columns of the whole matrix of that shape.
+    pub(super) fn width(shape: &[usize]) -> usize {
+        Self::whole(shape).1
+    }
+
+    /// The rows, and the columns.
+    pub(super) fn indices(&self) -> [Vec<usize>; 2] {
+        [&self.rows, &self.columns].map(|ranges| ranges.iter().cloned().flatten().collect())
+    }
+
     /// Stretches of neighbouring elements, in order.
     fn stretches(&self) -> impl Iterator<Item = Range<usize>> {
         let rows = self.rows.iter().cloned().flatten();
@@ -52,7 +67,7 @@ impl Selection {
         self.stretches().for_each(|stretch| to.extend_from_slice(&from[stretch]));
     }
 
-    fn scatter(&self, mut from: &[f32], to: &mut [f32]) {
+    pub(super) fn scatter(&self, mut from: &[f32], to: &mut [f32]) {
         for stretch in self.stretches() {
             let (now, rest) = from.split_at(stretch.len());
             to[stretch].copy_from_slice(now);

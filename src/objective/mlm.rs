@@ -31,6 +31,10 @@ impl Objective for Mlm {
         false
     }
 
+    fn predicted_share(&self, config: &ObjectiveConfig) -> f64 {
+        config.mask_share
+    }
+
     fn check(&self, vocabulary: &Vocabulary) -> Result<(), String> {
         if vocabulary.mask.is_none() {
             return Err("`mlm` needs a tokenizer with a mask token ([MASK] or <mask>)".to_owned());

@@ -67,6 +67,11 @@ pub trait Objective: Sync {
     /// Tokens of text that one sequence of `context` positions takes at most.
     fn sequence_length(&self, context: usize) -> usize;
 
+    /// The share of a batch's positions that are predicted, at most.
+    fn predicted_share(&self, _: &ObjectiveConfig) -> f64 {
+        1.0
+    }
+
     /// Whether a sequence's inputs and its last target are the text, each target the token behind its position and predicted
     /// from those before it alone: then the text's own surprisal bounds the loss.
     fn is_causal(&self) -> bool;

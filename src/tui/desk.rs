@@ -100,7 +100,7 @@ impl Shown {
             None => (None, Arc::clone(&options.export)),
         };
         let samples = match &source {
-            Some(Source::Live { dir, .. }) => machine::spawn(dir.clone()),
+            Some(Source::Live { dir, gpu, .. }) => machine::spawn(dir.clone(), *gpu),
             _ => never(),
         };
         let (events, commands, player, tie) = match source {

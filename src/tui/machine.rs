@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::graphics::Reader;
 use crate::app::machine::Sample;
 
 /// Time between samples.
@@ -15,15 +16,16 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Linux counts processor time in these, whatever the kernel's own clock does.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Samples of this process, and of the disk that holds `dir`, until nobody listens. None come where no thread can be had.
-pub fn spawn(dir: Option<PathBuf>) -> Receiver<Sample> {
+/// Samples of this process, of the disk that holds `dir` and of GPU number `gpu`, until nobody listens. None come where no thread can be had.
+pub fn spawn(dir: Option<PathBuf>, gpu: Option<usize>) -> Receiver<Sample> {
     let (sender, samples) = bounded(4);
     // The handle isn't needed: the thread ends when the receiver is gone.
     let _ = std::thread::Builder::new().name("machine".to_owned()).spawn(move || {
         let mut before = None;
+        let graphics = Reader::new(gpu);
         loop {
             let now = (Instant::now(), processor_seconds());
-            let sample = read(dir.as_ref(), before, now);
+            let sample = Sample { gpu: graphics.read(), ..read(dir.as_ref(), before, now) };
             before = now.1.map(|seconds| (now.0, seconds));
             // A screen that is suspended takes none; then this one is not worth keeping.
             if matches!(sender.try_send(sample), Err(crossbeam_channel::TrySendError::Disconnected(_))) {
@@ -50,6 +52,7 @@ fn read(dir: Option<&PathBuf>, before: Option<(Instant, f64)>, now: (Instant, Op
         peak_memory: field(&status, "VmHWM:").map(|kib| kib << 10),
         total_memory: field(&memory, "MemTotal:").map(|kib| kib << 10),
         free_disk: dir.and_then(free_disk),
+        gpu: None,
     }
 }
 

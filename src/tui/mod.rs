@@ -7,6 +7,7 @@ mod background;
 pub mod cast;
 mod desk;
 pub mod experiment;
+mod graphics;
 mod input;
 pub mod looks;
 mod machine;
@@ -50,6 +51,8 @@ pub enum Source {
         commands: Sender<Command>,
         /// The folder that it is kept in, to see how much room its disk has left.
         dir: Option<PathBuf>,
+        /// The number of the GPU that it uses, to see what that does.
+        gpu: Option<usize>,
     },
     /// A recording, whole or still growing: another program trains its run.
     Replay {

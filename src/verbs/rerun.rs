@@ -84,7 +84,7 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
             must_close: Box::new(move || closed.exit_code().is_some()),
         };
         let (events, commands) = (session.events.clone(), session.commands.clone());
-        let source = Source::Live { events, commands, dir: None };
+        let source = Source::Live { events, commands, dir: None, gpu: None };
         tui::run(options, source, &mut watch).context("showing the rerun")?;
         // What had arrived when the screen was left, and the rest if there is any.
         session.events.try_iter().for_each(|stamped| watch(&stamped));

@@ -21,7 +21,7 @@ use crate::signals;
 use crate::trainer::checkpoint::Named;
 use crate::tui;
 use crate::tui::terminal::mark_survivable_thread;
-use crate::{headless, objective, recording};
+use crate::{headless, model, objective, recording};
 
 /// The shipped config that is trained when none is named.
 const DEFAULT_CONFIG: &str = "quickstart";
@@ -152,6 +152,7 @@ fn begin(
             ConfigError { origin: origin.to_owned(), problems: vec![format!("`objective.name` {problem}")] }.into()
         );
     }
+    model::find_device(&config)?;
     let run = RunDir::create(&args.run_dir, name, origin)?;
     Ok((Job::New(run), config))
 }
@@ -187,6 +188,7 @@ pub(super) fn fork_from(
     let (parent, config) = (config_of(&dir, &[])?, config_of(&dir, &sets)?);
     let stem = dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let origin = forks::origin(&args.run_dir, dir, checkpoint, &parent, &config)?;
+    model::find_device(&config)?;
     // As of a file, whose ending is left off: a name may have a dot in it.
     let run = RunDir::create(&args.run_dir, name, &format!("{stem}-fork.toml"))?;
     Ok((Job::Fork(run, origin), config))

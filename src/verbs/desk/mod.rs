@@ -28,7 +28,7 @@ use crate::signals::StopSignal;
 use crate::trainer::checkpoint;
 use crate::tui::terminal::mark_survivable_thread;
 use crate::tui::{Opening, Source};
-use crate::{fork, recording, run_dir};
+use crate::{fork, model, recording, run_dir};
 pub(super) use follow::follow;
 
 /// A run that this program trains, or has trained.
@@ -91,12 +91,13 @@ impl<'a> Desk<'a> {
         let (name, dir) = (run.name(), run.path().to_owned());
         self.log.go_on_in(&run.log_file())?;
         let on_thread_start = mark_survivable_thread;
+        let gpu = model::gpu_of(&config);
         let session = session::spawn(session::Options { job, config, script, with_history: true, on_thread_start })?;
         // The signal thread lives as long as the program.
         let _ = self.targets.send(session.commands.clone());
         let file = dir.join(recording::FILE);
         let (events, commands) = (session.events.clone(), session.commands.clone());
-        let source = Source::Live { events, commands, dir: Some(dir.clone()) };
+        let source = Source::Live { events, commands, dir: Some(dir.clone()), gpu };
         if let Some(before) = self.trained.replace(Trained { session, name, dir, last: None }) {
             self.before += &summary(&before);
             before.session.join();

@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 
 use super::{Look, Panel};
 use crate::app::App;
+use crate::app::machine::Gpu;
 use crate::measurement;
 use crate::view::{plain, short};
 
@@ -72,12 +73,30 @@ fn lines(app: &App, ascii: bool) -> Vec<Line> {
             let peak = now.peak_memory.map_or(String::new(), |p| format!(", peak {}", bytes(p)));
             lines.push(("memory", format!("{} {}{peak}", bar(share, 12, ascii), bytes(memory))));
         }
+        if let Some(gpu) = now.gpu {
+            lines.extend(graphics(&gpu, ascii));
+        }
         if let Some(free) = now.free_disk {
             lines.push(("disk", format!("{} free", bytes(free))));
         }
     }
     if let Some(started) = &run.started {
         lines.push(("on", started.device.clone()));
+    }
+    lines
+}
+
+/// What the GPU does.
+fn graphics(gpu: &Gpu, ascii: bool) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(used) = gpu.utilisation {
+        let degrees = if ascii { " C" } else { " °C" };
+        let heat = gpu.temperature.map_or(String::new(), |t| format!("  {t}{degrees}"));
+        lines.push(("GPU", format!("{} {:.0}%{heat}", bar(used, 12, ascii), 100.0 * used)));
+    }
+    if let Some((used, all)) = gpu.memory.zip(gpu.total_memory) {
+        let [used, all] = [used, all.max(1)].map(|bytes| bytes as f64 / f64::from(1 << 30));
+        lines.push(("GPU mem", format!("{} {used:.1} of {all:.1} GiB", bar(used / all, 12, ascii))));
     }
     lines
 }
@@ -113,6 +132,16 @@ mod tests {
     fn figures_are_short() {
         assert_eq!((bytes(5 << 20), bytes(3 << 29)), ("5 MiB".to_owned(), "1.5 GiB".to_owned()));
         assert_eq!([0.00512, 0.0512, 5.12].map(ms), ["5.12 ms", "51.2 ms", "5120 ms"]);
+        let gpu = Gpu {
+            memory: Some(9 << 30),
+            total_memory: Some(144 << 30),
+            utilisation: Some(0.97),
+            temperature: Some(61),
+        };
+        let lines = graphics(&gpu, true);
+        assert_eq!(lines[0], ("GPU", "============ 97%  61 C".to_owned()));
+        assert_eq!(lines[1], ("GPU mem", "=........... 9.0 of 144.0 GiB".to_owned()));
+        assert_eq!(graphics(&Gpu::default(), false), []);
         assert_eq!((bar(0.25, 4, true), bar(7.0, 3, false)), ("=...".to_owned(), "━━━".to_owned()));
     }
 }
