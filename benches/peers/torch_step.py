@@ -1,12 +1,12 @@
 """The peer: one training step in PyTorch, the same model, batch and number of threads as ours.
 
-    python torch_step.py ARCHITECTURE LAYERS WIDTH HEADS CONTEXT BATCH VOCABULARY PRECISION COMPILE THREADS
+    python torch_step.py ARCHITECTURE LAYERS WIDTH HEADS CONTEXT BATCH VOCABULARY PRECISION COMPILE THREADS DEVICE
 
 ARCHITECTURE decoder (causal) or encoder (MLM at 15 % of the positions), PRECISION f32 or bf16 (autocast), COMPILE eager
 or compile. Then it obeys lines on stdin:
 
     LENGTH STEPS    train STEPS steps on random layer paths of that length; answers "SECONDS" for all of them
-    memory          answers the peak resident set in bytes
+    memory          answers the peak resident set in bytes, on a GPU what was allocated there at most
     peak            answers the best rate of (2048, 256) x (256, 1024) products in this precision, in GFLOP/s
 
 Written as a careful PyTorch user would: scaled_dot_product_attention, fused AdamW with decay groups, clipping, and
@@ -18,7 +18,7 @@ import random
 import sys
 import time
 
-architecture, layers, width, heads, context, batch, vocabulary, precision, mode, threads = sys.argv[1:]
+architecture, layers, width, heads, context, batch, vocabulary, precision, mode, threads, device = sys.argv[1:]
 layers, width, heads, context, batch, vocabulary, threads = map(
     int, (layers, width, heads, context, batch, vocabulary, threads)
 )
@@ -32,6 +32,7 @@ torch.set_num_threads(threads)
 torch.manual_seed(0)
 random.seed(0)
 causal = architecture == "decoder"
+torch.set_default_device(device)
 
 
 class Layer(nn.Module):
@@ -97,7 +98,7 @@ def make_batch():
 def step(path):
     ids, rows, targets = make_batch()
     optimizer.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
         x = run_embed(ids)
         for i in path:
             x = run_layer(model.h[i], x)
@@ -126,6 +127,9 @@ def peak():
 
 print("ready", torch.__version__, flush=True)
 for line in sys.stdin:
+    if line.strip() == "memory" and device != "cpu":
+        print(torch.cuda.max_memory_reserved(), flush=True)
+        continue
     if line.strip() == "memory":
         with open("/proc/self/status") as status:
             print(next(int(l.split()[1]) * 1024 for l in status if l.startswith("VmHWM")), flush=True)
@@ -137,4 +141,6 @@ for line in sys.stdin:
     began = time.perf_counter()
     for _ in range(steps):
         step(layer_path(length))
+    if device != "cpu":
+        torch.cuda.synchronize()
     print(time.perf_counter() - began, flush=True)

@@ -9,7 +9,7 @@ use raptr_tui::config::{Architecture, Precision};
 use crate::shape::{self, Shape};
 
 /// Threads of every contender.
-const THREADS: usize = 2;
+pub const THREADS: usize = 2;
 
 pub struct Contender {
     pub name: String,
@@ -30,23 +30,22 @@ impl Drop for Contender {
 }
 
 impl Contender {
-    pub fn ours(shape: &Shape, precision: Precision) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["worker", shape.name, shape::name(precision), &THREADS.to_string()]);
-        Self::start("raptr-tui".to_owned(), command)
-    }
-
-    pub fn torch(python: &str, s: &Shape, precision: Precision, mode: &str) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/torch_step.py");
+    /// PyTorch on the device of that name.
+    pub fn torch(python: &str, s: &Shape, precision: Precision, mode: &str, device: &str) -> Self {
+        // On a machine that this was not built on, it is started in the project's folder.
+        let built = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/torch_step.py");
+        let is_here = std::path::Path::new(built).exists();
+        let script = if is_here { built } else { "benches/peers/torch_step.py" };
         let architecture = if s.architecture == Architecture::Decoder { "decoder" } else { "encoder" };
         let numbers = [s.layers, s.width, s.heads, s.context, s.batch, s.vocabulary].map(|n| n.to_string());
         let mut command = Command::new(python);
         command.arg(script).arg(architecture).args(numbers).args([shape::name(precision), mode]);
-        command.arg(THREADS.to_string());
+        command.arg(THREADS.to_string()).arg(device);
         Self::start(format!("torch {mode}"), command)
     }
 
-    fn start(name: String, mut command: Command) -> Self {
+    /// A process that says `ready` when it is.
+    pub fn start(name: String, mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut contender = Self { name, seconds: Vec::new(), steps: Vec::new(), child, input, output };

@@ -10,11 +10,14 @@
 
 mod contender;
 mod shape;
+mod shapes;
+mod work;
 mod worker;
 
-use contender::Contender;
+use contender::{Contender, THREADS};
 use raptr_tui::config::Precision;
-use shape::{SHAPES, Shape};
+use shape::Shape;
+use shapes::SHAPES;
 
 struct Options {
     shapes: Vec<&'static Shape>,
@@ -36,7 +39,7 @@ fn options() -> Options {
         let value = args.next().unwrap_or_else(|| usage());
         match name.as_str() {
             "--shape" => options.shapes.push(SHAPES.iter().find(|s| s.name == value).unwrap_or_else(|| usage())),
-            "--precision" => options.precisions.push(shape::precision(&value).unwrap_or_else(|| usage())),
+            "--precision" => options.precisions.push(shapes::precision(&value).unwrap_or_else(|| usage())),
             "--rounds" => options.rounds = value.parse().unwrap_or_else(|_| usage()),
             "--python" => options.python = Some(value),
             _ => usage(),
@@ -69,12 +72,18 @@ fn main() {
     }
 }
 
+fn ours(shape: &Shape, precision: Precision) -> Contender {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["worker", shape.name, shape::name(precision), &THREADS.to_string()]);
+    Contender::start("raptr-tui".to_owned(), command)
+}
+
 fn measure(shape: &Shape, precision: Precision, options: &Options) {
     println!("\n{}, {}", shape, shape::name(precision));
-    let mut all = vec![Contender::ours(shape, precision)];
+    let mut all = vec![ours(shape, precision)];
     if let Some(python) = &options.python {
-        all.push(Contender::torch(python, shape, precision, "eager"));
-        all.push(Contender::torch(python, shape, precision, "compile"));
+        all.push(Contender::torch(python, shape, precision, "eager", "cpu"));
+        all.push(Contender::torch(python, shape, precision, "compile", "cpu"));
     }
     // The quickest way to learn how many steps make about a second.
     let lengths = [shape.layers, shape.layers / 2];

@@ -5,20 +5,17 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use raptr_tui::config::{Architecture, Precision};
+use raptr_tui::config::Precision;
 use raptr_tui::kernels::bf16::{self, Operand, Side};
 use raptr_tui::kernels::blocks::{Band, for_blocks};
 use raptr_tui::kernels::buffer::Buffer;
 use raptr_tui::kernels::fp32;
 use raptr_tui::kernels::linear::{Copy, Ready};
 use raptr_tui::kernels::panels::{Depth, Out, Panels, Store};
-use raptr_tui::layer_path::LayerPath;
 use raptr_tui::model::fast::Fast;
-use raptr_tui::model::{Engine, UpdateRule};
-use raptr_tui::objective::{Batch, NO_TARGET};
-use raptr_tui::rng::{Purpose, keyed};
 
-use crate::shape::{SHAPES, Shape, precision};
+use crate::shapes::{SHAPES, precision};
+use crate::work::Work;
 
 /// Counts allocations.
 struct Counting;
@@ -58,59 +55,6 @@ fn peak_memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0
-}
-
-struct Worker {
-    shape: &'static Shape,
-    engine: Fast,
-    step: u64,
-}
-
-impl Worker {
-    fn train(&mut self, length: usize, steps: usize) -> f64 {
-        let began = Instant::now();
-        for _ in 0..steps {
-            self.step += 1;
-            let (batch, path) = (self.batch(), self.path(length));
-            self.engine.gradient(std::slice::from_ref(&batch), &path.into()).unwrap();
-            let norm = f64::from(self.engine.gradient_norm().unwrap());
-            let rule = UpdateRule {
-                learning_rate: 1e-4,
-                betas: [0.9, 0.95],
-                epsilon: 1e-8,
-                weight_decay: 0.1,
-                gradient_scale: (1.0 / norm).min(1.0),
-                zero_gradient_for_skipped: false,
-            };
-            self.engine.update(&rule).unwrap();
-        }
-        began.elapsed().as_secs_f64()
-    }
-
-    fn batch(&self) -> Batch {
-        let s = self.shape;
-        let mut rng = keyed(0, Purpose::Batch, self.step, 0);
-        let n = s.batch * s.context;
-        let mut draw = || rng.below(s.vocabulary as u64) as u32;
-        let inputs: Vec<u32> = (0..n).map(|_| draw()).collect();
-        let mut targets: Vec<i32> = (0..n).map(|_| draw() as i32).collect();
-        if s.architecture == Architecture::Encoder {
-            // 15 % of the positions, spread evenly.
-            targets.iter_mut().enumerate().filter(|(i, _)| i * 3 % 20 >= 3).for_each(|(_, t)| *t = NO_TARGET);
-        }
-        Batch { sequences: s.batch, context: s.context, inputs, targets, ..Batch::default() }
-    }
-
-    /// First and last layer, and others at random.
-    fn path(&self, length: usize) -> LayerPath {
-        let mut rng = keyed(0, Purpose::LayerPath, self.step, 0);
-        let last = self.shape.layers - 1;
-        let mut path = LayerPath::from_layers(self.shape.layers, [0, last]);
-        while path.path_length() < length {
-            path.insert(1 + rng.below(last as u64 - 1) as usize);
-        }
-        path
-    }
 }
 
 /// The best rate of products of (2048, 256) rows with (256, 1024) weights, shared over the threads as a step does it.
@@ -155,7 +99,7 @@ pub fn run(args: &[String]) {
     let shape = SHAPES.iter().find(|s| s.name == shape).unwrap();
     let (precision, threads) = (precision(of).unwrap(), threads.parse().unwrap());
     let engine = Fast::new(&shape.model(), shape.vocabulary, 1, threads, precision).unwrap();
-    let mut worker = Worker { shape, engine, step: 0 };
+    let mut worker = Work::new(shape, engine);
     let mut pool = None;
     println!("ready");
     for line in std::io::stdin().lines() {

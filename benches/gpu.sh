@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Everything that a GPU has to show, in one call of under ten minutes: the tests of kernels and engine on it, loss curves
+# beside the CPU's, speed and memory beside PyTorch's, what the screen costs.
+#
+#     benches/gpu.sh OUT [DATA]
+#
+# OUT: a folder for logs and the table (OUT/table.txt). DATA: a text file or folder to train on; without, the built-in
+# stories. Where cargo is, it builds what it needs; else (a GPU machine without Rust) these name what was built elsewhere:
+#
+#     RAPTR_TUI   the program        cargo build --release --features cuda
+#     RAPTR_TESTS the tests          cargo test --release --features cuda --test gpu --no-run
+#     RAPTR_BENCH the bench          cargo bench --features cuda --bench gpu --no-run
+#     PYTHON      a python with PyTorch (default python3; without PyTorch, ours alone is measured)
+#
+# Each part has its own limit and goes on after another's failure; the exit code is that of the first that failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+data=${2:-}
+python=${PYTHON:-python3}
+
+if [ -z "${RAPTR_TUI:-}" ]; then
+    cargo build --release --features cuda || exit 1
+    RAPTR_TUI=target/release/raptr-tui
+fi
+built() { # the executable that cargo names in its JSON
+    cargo "$@" --no-run --message-format=json 2> /dev/null | grep -o '"executable":"[^"]*"' | tail -n 1 | cut -d '"' -f 4
+}
+if [ -z "${RAPTR_TESTS:-}" ]; then RAPTR_TESTS=$(built test --release --features cuda --test gpu); fi
+if [ -z "${RAPTR_BENCH:-}" ]; then RAPTR_BENCH=$(built bench --features cuda --bench gpu); fi
+# PyTorch's packages bring CUDA's libraries, where no toolkit is installed.
+for folder in $("$python" -c 'import glob, site
+print(*(f for s in site.getsitepackages() for f in glob.glob(s + "/nvidia/*/lib")))' 2> /dev/null) /usr/local/cuda/lib64; do
+    export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
+done
+
+status=0
+part() { # NAME SECONDS COMMAND...: its output into OUT/NAME.txt
+    local name=$1 limit=$2
+    shift 2
+    local began=$SECONDS
+    timeout "$limit" "$@" > "$out/$name.txt" 2>&1
+    local code=$?
+    [ $status -ne 0 ] || status=$code
+    echo "== $name: exit $code, $((SECONDS - began)) s" | tee -a "$out/table.txt"
+}
+: > "$out/table.txt"
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee -a "$out/table.txt"
+
+# 1. Every kernel and the whole step against candle's autograd, on the GPU.
+RAPTR_GPU=0 part tests 150 "$RAPTR_TESTS" --test-threads 4
+tail -n 3 "$out/tests.txt" >> "$out/table.txt"
+
+# 2. The same 300 steps on the GPU, in f32 and bf16, and on the CPU.
+runs=$(mktemp -d)
+curve() { # CONFIG NAME ARGUMENTS...
+    local config=$1 name=$2
+    shift 2
+    part "curve-$config-$name" 120 "$RAPTR_TUI" "$config" --headless --quiet ${data:+--data "$data"} --run-dir "$runs" \
+        --name "$config-$name" --set train.steps=300 --set stage=[] --set method.name=full \
+        --set evaluation.every=0 --set checkpoint.every=0 "$@"
+}
+for config in gpt-small bert-small; do
+    curve "$config" gpu-f32 --device cuda --set train.precision=f32
+    curve "$config" gpu-bf16 --device cuda --set train.precision=bf16
+    curve "$config" cpu-f32 --device cpu --set train.precision=f32
+done
+"$python" - "$runs" >> "$out/table.txt" << 'END'
+import json, sys
+def losses(name):
+    with open(f"{sys.argv[1]}/{name}/events.jsonl") as f:
+        events = [json.loads(line) for line in f]
+    return {e["step"]: e["loss"] for e in events if e.get("event") == "stepped"}
+for config in ("gpt-small", "bert-small"):
+    try:
+        cpu = losses(f"{config}-cpu-f32")
+    except OSError as error:
+        print(config, error)
+        continue
+    for name in ("gpu-f32", "gpu-bf16"):
+        gpu = losses(f"{config}-{name}")
+        steps = sorted(cpu.keys() & gpu.keys())
+        apart = [abs(cpu[s] - gpu[s]) for s in steps]
+        row = " ".join(f"{s}: {gpu[s]:.4f}/{cpu[s]:.4f}" for s in steps[:: max(1, len(steps) // 6)])
+        print(f"{config} {name}/cpu {row}; {len(steps)} steps, at most {max(apart):.4f} apart, mean {sum(apart)/len(apart):.5f}")
+END
+
+# 3. Speed, memory, time by path length, beside PyTorch.
+with=()
+"$python" -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null && with=(--python "$python")
+part speed 300 "$RAPTR_BENCH" --rounds 3 "${with[@]}"
+cat "$out/speed.txt" >> "$out/table.txt"
+
+# 4. The same run with and without the screen, in a pseudo-terminal: mean time of a step.
+screen() { script -qec "stty rows 36 cols 120; $*" /dev/null < /dev/null; }
+for way in headless screen; do
+    command="$RAPTR_TUI gpt-small ${data:+--data $data} --device cuda --run-dir $runs --name cost-$way --set train.steps=400 --set train.precision=bf16"
+    [ $way = screen ] || command="$command --headless --quiet"
+    part "cost-$way" 60 bash -c "$(declare -f screen); (sleep 50; pkill -TERM -f cost-$way) & screen '$command'"
+done
+"$python" - "$runs" >> "$out/table.txt" << 'END'
+import json, sys
+for way in ("headless", "screen"):
+    try:
+        with open(f"{sys.argv[1]}/cost-{way}/events.jsonl") as f:
+            events = [json.loads(line) for line in f]
+    except OSError as error:
+        print(way, error)
+        continue
+    at = {e["step"]: e["us"] for e in events if e.get("event") == "stepped"}
+    steps = sorted(s for s in at if s >= 100)
+    if len(steps) > 1:
+        print(f"{way}: {(at[steps[-1]] - at[steps[0]]) / (len(steps) - 1) / 1000:.3f} ms a step over {len(steps)} steps")
+END
+rm -rf "$runs"
+cat "$out/table.txt"
+exit $status

@@ -1,0 +1,166 @@
+//! The whole training step on a GPU: tokens/s, share of the chip's peak, memory, time by path length; and, with
+//! `--python`, PyTorch on the same work in the same run.
+//!
+//!     cargo bench --features cuda --bench gpu -- [--shape NAME]... [--rounds N] [--python PYTHON] [--peak TFLOPS]
+//!
+//! As `step` does on a CPU: every contender is a process of its own that trains when it is told to, in turns of about a
+//! second. Figures are medians over rounds, ratios medians of the rounds' ratios. bf16 throughout.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "../step/contender.rs"]
+mod contender;
+#[path = "../step/shape.rs"]
+mod shape;
+#[path = "../step/work.rs"]
+mod work;
+mod worker;
+
+use contender::Contender;
+use raptr_tui::config::{Architecture, Precision};
+use shape::Shape;
+
+/// GPT-2 124M and BERT-base; the vocabularies filled up to whole vectors for both sides, as nanoGPT does.
+const GPT2: Shape = Shape {
+    name: "gpt2-124m",
+    architecture: Architecture::Decoder,
+    layers: 12,
+    width: 768,
+    heads: 12,
+    context: 1024,
+    batch: 16,
+    vocabulary: 50304,
+};
+const BERT: Shape = Shape {
+    name: "bert-base-512",
+    architecture: Architecture::Encoder,
+    context: 512,
+    batch: 32,
+    vocabulary: 30528,
+    ..GPT2
+};
+static SHAPES: &[Shape] = &[GPT2, Shape { name: "bert-base-128", context: 128, batch: 128, ..BERT }, BERT];
+
+struct Options {
+    shapes: Vec<&'static Shape>,
+    rounds: usize,
+    python: Option<String>,
+    /// TFLOP/s in bf16 that the chip is held against: what an H200's products were seen to reach.
+    peak: f64,
+}
+
+fn usage() -> ! {
+    let shapes: Vec<&str> = SHAPES.iter().map(|s| s.name).collect();
+    eprintln!("options: --shape {}, --rounds N, --python PYTHON, --peak TFLOPS", shapes.join("|"));
+    std::process::exit(2)
+}
+
+fn options() -> Options {
+    let mut options = Options { shapes: Vec::new(), rounds: 5, python: None, peak: 790.0 };
+    let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
+    while let Some(name) = args.next() {
+        let value = args.next().unwrap_or_else(|| usage());
+        match name.as_str() {
+            "--shape" => options.shapes.push(SHAPES.iter().find(|s| s.name == value).unwrap_or_else(|| usage())),
+            "--rounds" => options.rounds = value.parse().unwrap_or_else(|_| usage()),
+            "--peak" => options.peak = value.parse().unwrap_or_else(|_| usage()),
+            "--python" => options.python = Some(value),
+            _ => usage(),
+        }
+    }
+    if options.shapes.is_empty() {
+        options.shapes = SHAPES.iter().collect();
+    }
+    options
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some("worker") {
+        return worker::run(&args.collect::<Vec<_>>());
+    }
+    let options = options();
+    for shape in &options.shapes {
+        measure(shape, &options);
+    }
+}
+
+fn ours(shape: &Shape) -> Contender {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["worker", shape.name]);
+    Contender::start("raptr-tui".to_owned(), command)
+}
+
+fn measure(shape: &Shape, options: &Options) {
+    println!("\n{shape}, bf16");
+    let mut all = vec![ours(shape)];
+    if let Some(python) = &options.python {
+        for mode in ["eager", "compile"] {
+            all.push(Contender::torch(python, shape, Precision::Bf16, mode, "cuda"));
+        }
+    }
+    let lengths = [shape.layers, shape.layers / 2];
+    for contender in &mut all {
+        contender.warm_up(&lengths);
+    }
+    for _ in 0..options.rounds {
+        for contender in &mut all {
+            contender.round(&lengths);
+        }
+    }
+    println!(
+        "  {:16} {:>6} {:>10} {:>12} {:>9} {:>8} {:>12}",
+        "", "layers", "ms/step", "tokens/s", "TFLOP/s", "of peak", "memory"
+    );
+    for contender in &mut all {
+        let memory = contender.ask("memory")[0] / f64::from(1 << 20);
+        for (i, &length) in lengths.iter().enumerate() {
+            let seconds = median(contender.seconds[i].clone());
+            let rate = shape.flops(length) / seconds / 1e12;
+            println!(
+                "  {:16} {length:>6} {:>10.2} {:>12.0} {:>9.1} {:>7.1}% {memory:>8.0} MiB",
+                contender.name,
+                seconds * 1e3,
+                shape.tokens() as f64 / seconds,
+                rate,
+                rate / options.peak * 100.0,
+            );
+        }
+    }
+    let (first, others) = all.split_first_mut().unwrap();
+    for other in others.iter() {
+        let ratios = other.seconds[0].iter().zip(&first.seconds[0]).map(|(theirs, ours)| theirs / ours);
+        println!("  ours is {:.2} times as fast as {}", median(ratios.collect()), other.name);
+    }
+    let planned = first.ask("planned")[0] / f64::from(1 << 20);
+    println!("  planned memory of ours: {planned:.0} MiB");
+    by_path_length(shape, first);
+}
+
+/// Seconds of a step at every path length, beside its FLOPs; and what 6-8-10-12 in equal stages saves.
+fn by_path_length(shape: &Shape, ours: &mut Contender) {
+    let full = shape.flops(shape.layers);
+    let mut seconds = Vec::new();
+    for length in 1..=shape.layers {
+        ours.ask(&format!("{length} 3"));
+        let rounds = (0..3).map(|_| ours.ask(&format!("{length} 10"))[0] / 10.0).collect();
+        seconds.push(median(rounds));
+    }
+    let last = seconds[shape.layers - 1];
+    println!("  path length: ms, of the full step (of its FLOPs)");
+    for (i, s) in seconds.iter().enumerate() {
+        println!("  {:>4} {:>9.2} {:>7.3} ({:.3})", i + 1, s * 1e3, s / last, shape.flops(i + 1) / full);
+    }
+    let stages = [shape.layers / 2, shape.layers * 2 / 3, shape.layers * 5 / 6, shape.layers];
+    let of = |f: &dyn Fn(usize) -> f64| f(shape.layers) * 4.0 / stages.iter().map(|&k| f(k)).sum::<f64>();
+    println!(
+        "  RaPTr {stages:?} in equal stages: {:.2}x measured, {:.2}x by all FLOPs, {:.2}x by layers",
+        of(&|k| seconds[k - 1]),
+        of(&|k| shape.flops(k)),
+        of(&|k| k as f64),
+    );
+}
