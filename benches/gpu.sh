@@ -48,7 +48,7 @@ part() { # NAME SECONDS COMMAND...: its output into OUT/NAME.txt
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee -a "$out/table.txt"
 
 # 1. Every kernel and the whole step against candle's autograd, on the GPU.
-RAPTR_GPU=0 part tests 150 "$RAPTR_TESTS" --test-threads 4
+RAPTR_GPU=0 part tests 120 "$RAPTR_TESTS" --test-threads 4
 tail -n 3 "$out/tests.txt" >> "$out/table.txt"
 
 # 2. The same 300 steps on the GPU, in f32 and bf16, and on the CPU.
@@ -56,7 +56,7 @@ runs=$(mktemp -d)
 curve() { # CONFIG NAME ARGUMENTS...
     local config=$1 name=$2
     shift 2
-    part "curve-$config-$name" 120 "$RAPTR_TUI" "$config" --headless --quiet ${data:+--data "$data"} --run-dir "$runs" \
+    part "curve-$config-$name" 60 "$RAPTR_TUI" "$config" --headless --quiet ${data:+--data "$data"} --run-dir "$runs" \
         --name "$config-$name" --set train.steps=300 --set stage=[] --set method.name=full \
         --set evaluation.every=0 --set checkpoint.every=0 "$@"
 }
@@ -88,15 +88,31 @@ END
 # 3. Speed, memory, time by path length, beside PyTorch.
 with=()
 "$python" -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null && with=(--python "$python")
-part speed 300 "$RAPTR_BENCH" --rounds 3 "${with[@]}"
+part speed 270 "$RAPTR_BENCH" --rounds 3 "${with[@]}"
 cat "$out/speed.txt" >> "$out/table.txt"
 
-# 4. The same run with and without the screen, in a pseudo-terminal: mean time of a step.
-screen() { script -qec "stty rows 36 cols 120; $*" /dev/null < /dev/null; }
+# 4. The same run with and without the screen, in a pseudo-terminal: mean time of a step. The screen stays open when the run
+# has ended, so it is told to end then.
+cost() { # WAY
+    local command="$RAPTR_TUI gpt-small ${data:+--data $data} --device cuda --run-dir $runs --name cost-$1 --set train.steps=400"
+    command="$command --set train.precision=bf16"
+    [ "$1" = screen ] || command="$command --headless --quiet"
+    (
+        for _ in $(seq 55); do
+            sleep 1
+            ! grep -qs '"event":"finished"' "$runs/cost-$1/events.jsonl" || break
+        done
+        pkill -TERM -f "cost-$1 "
+    ) &
+    script -qec "stty rows 36 cols 120; $command" /dev/null < /dev/null
+    local code=$?
+    [ $code -eq 143 ] && grep -q '"event":"finished"' "$runs/cost-$1/events.jsonl" && return 0
+    return $code
+}
+export -f cost
+export RAPTR_TUI data runs
 for way in headless screen; do
-    command="$RAPTR_TUI gpt-small ${data:+--data $data} --device cuda --run-dir $runs --name cost-$way --set train.steps=400 --set train.precision=bf16"
-    [ $way = screen ] || command="$command --headless --quiet"
-    part "cost-$way" 60 bash -c "$(declare -f screen); (sleep 50; pkill -TERM -f cost-$way) & screen '$command'"
+    part "cost-$way" 70 bash -c "cost $way"
 done
 "$python" - "$runs" >> "$out/table.txt" << 'END'
 import json, sys

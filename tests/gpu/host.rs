@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -34,11 +33,11 @@ fn library(shape: Shape) -> Arc<Library> {
 }
 
 fn compile(shape: Shape) -> Library {
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // It may run on another machine than it was built on.
+    let dir = std::env::temp_dir();
     let name = format!("kernels-{}-{}-{:?}-{}", shape.width, shape.head, shape.store, std::process::id());
     let (source, library) = (dir.join(format!("{name}.cpp")), dir.join(format!("{name}.so")));
-    let header = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gpu/cuda_on_host.h");
-    std::fs::write(&source, format!("#include \"{header}\"\n{}", shape.program())).unwrap();
+    std::fs::write(&source, concat!(include_str!("cuda_on_host.h"), "\n").to_owned() + &shape.program()).unwrap();
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     // Hidden: else what is static in a function would be one for all libraries, though its size is another in each.
     let flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-w", "-U_FORTIFY_SOURCE"];
