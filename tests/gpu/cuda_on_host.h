@@ -23,7 +23,7 @@ struct Index {
 
 // As `host::Launch` in Rust has it.
 struct Launch {
-    unsigned grid_x, grid_y, threads, is_reversed;
+    unsigned grid_x, grid_y, threads, is_greedy;
 };
 
 struct Barrier {
@@ -36,6 +36,8 @@ constexpr int MOST_THREADS = 512, STACK = 256 << 10;
 struct Fiber {
     jmp_buf at;
     bool is_started, is_over;
+    // Of the block's barrier that it waits at, or -1.
+    long waits_for;
 };
 
 struct Warp {
@@ -77,7 +79,10 @@ static void wait_at(Barrier& b) {
     const long generation = b.generation;
     b.arrived++;
     release_if_full(b);
+    Fiber& own = block->fibers[block->current];
+    if (&b == &block->barrier) own.waits_for = generation;
     while (b.generation == generation) yield_fiber();
+    own.waits_for = -1;
 }
 
 static Warp& own_warp() {
@@ -99,36 +104,62 @@ static void start_fiber() {
     _longjmp(block->scheduler, 1);
 }
 
+// Runs a fiber until it waits or ends.
+static void resume(int index) {
+    static thread_local ucontext_t context, back;
+    Block& b = *block;
+    b.current = index;
+    Fiber& fiber = b.fibers[index];
+    if (_setjmp(b.scheduler) != 0) return;
+    if (fiber.is_started) _longjmp(fiber.at, 1);
+    fiber.is_started = true;
+    getcontext(&context);
+    context.uc_stack.ss_sp = stacks + (size_t)index * STACK;
+    context.uc_stack.ss_size = STACK;
+    context.uc_link = &back;
+    makecontext(&context, start_fiber, 0);
+    setcontext(&context);
+}
+
+static bool can_go_on(int index) {
+    const Fiber& fiber = block->fibers[index];
+    return !fiber.is_over && (fiber.waits_for < 0 || fiber.waits_for != block->barrier.generation);
+}
+
+// Runs some fibers in turns until none can go on.
+static bool run_fibers(int first, int end) {
+    bool has_run = false;
+    for (bool is_open = true; is_open;) {
+        is_open = false;
+        for (int i = first; i < end; i++)
+            if (can_go_on(i)) {
+                resume(i);
+                is_open = has_run = true;
+            }
+    }
+    return has_run;
+}
+
 static void run_block(const Launch& launch) {
     Block& b = *block;
     b.threads = launch.threads;
     b.barrier = {(int)launch.threads, 0, 0};
-    for (int w = 0; w < (b.threads + 31) / 32; w++) {
+    const int warps = (b.threads + 31) / 32;
+    for (int w = 0; w < warps; w++) {
         b.warps[w].barrier = {min(32, b.threads - 32 * w), 0, 0};
         memset(b.warps[w].turn, 0, sizeof b.warps[w].turn);
     }
-    for (int i = 0; i < b.threads; i++) b.fibers[i] = Fiber();
-    static thread_local ucontext_t context, back;
-    // Volatile: they live across the jumps.
-    volatile int left = b.threads, next = 0;
-    while (left > 0) {
-        left = 0;
-        for (next = 0; next < b.threads; next = next + 1) {
-            b.current = launch.is_reversed ? b.threads - 1 - next : next;
-            Fiber& fiber = b.fibers[b.current];
-            if (fiber.is_over) continue;
-            if (_setjmp(b.scheduler) == 0) {
-                if (fiber.is_started) _longjmp(fiber.at, 1);
-                fiber.is_started = true;
-                getcontext(&context);
-                context.uc_stack.ss_sp = stacks + (size_t)b.current * STACK;
-                context.uc_stack.ss_size = STACK;
-                context.uc_link = &back;
-                makecontext(&context, start_fiber, 0);
-                setcontext(&context);
-            }
-            if (!b.fibers[b.current].is_over) left = left + 1;
-        }
+    for (int i = 0; i < b.threads; i++) {
+        b.fibers[i] = Fiber();
+        b.fibers[i].waits_for = -1;
+    }
+    if (!launch.is_greedy) {
+        run_fibers(0, b.threads);
+        return;
+    }
+    for (bool is_open = true; is_open;) {
+        is_open = false;
+        for (int w = warps - 1; w >= 0; w--) is_open |= run_fibers(32 * w, min(b.threads, 32 * w + 32));
     }
 }
 

@@ -19,7 +19,7 @@ use raptr_tui::gpu::{Device, Kind, Memory, Span};
 struct Launch {
     grid: [u32; 2],
     threads: u32,
-    is_reversed: u32,
+    is_greedy: u32,
 }
 
 type Kernel = unsafe extern "C" fn(*const Launch, *mut *mut c_void) -> i32;
@@ -96,8 +96,8 @@ pub struct Host {
     pub heap: Arc<Heap>,
     /// Bytes it has.
     limit: u64,
-    /// Whether threads run in reverse.
-    is_reversed: bool,
+    /// Whether warps run one after the other, the last one first, each as far as it gets.
+    is_greedy: bool,
     /// How often each kernel was asked for, by name.
     pub launches: Arc<Mutex<HashMap<&'static str, usize>>>,
 }
@@ -109,7 +109,7 @@ impl Host {
             library: library(shape),
             heap: Arc::default(),
             limit: u64::MAX,
-            is_reversed: false,
+            is_greedy: false,
             launches: Arc::default(),
         }
     }
@@ -118,8 +118,8 @@ impl Host {
         Self { limit, ..self }
     }
 
-    pub fn reversed(self) -> Self {
-        Self { is_reversed: true, ..self }
+    pub fn greedy(self) -> Self {
+        Self { is_greedy: true, ..self }
     }
 }
 
@@ -209,7 +209,7 @@ impl Device for Host {
         let kernel = kernel.with_context(|| format!("no kernel {name} for {:?}", self.shape))?;
         let mut pointers: Vec<_> = arguments.iter().map(Argument::pointer).collect();
         let launch =
-            Launch { grid: grid.map(|n| n as u32), threads: threads as u32, is_reversed: u32::from(self.is_reversed) };
+            Launch { grid: grid.map(|n| n as u32), threads: threads as u32, is_greedy: u32::from(self.is_greedy) };
         // SAFETY: by our own contract.
         let done = unsafe { kernel(&raw const launch, pointers.as_mut_ptr()) };
         ensure!(done == 0, "{name} is not for {threads} threads");
