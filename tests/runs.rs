@@ -324,6 +324,12 @@ fn a_rerun_finds_the_first_difference() {
     let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
     assert_eq!(rerun.status.code(), Some(1));
     assert!(stderr(&rerun).contains("differs") && stderr(&rerun).contains("\"step\":7"), "{}", stderr(&rerun));
+    assert!(!stderr(&rerun).contains("recorded on"), "{}", stderr(&rerun));
+    let text = fs::read_to_string(&file).unwrap().replacen("\"device\":\"cpu", "\"device\":\"NVIDIA H200", 1);
+    fs::write(&file, text).unwrap();
+    let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
+    let told = stderr(&rerun);
+    assert!(told.contains("recorded on \"NVIDIA H200") && told.contains("ran on \"cpu"), "{told}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use raptr_tui::app::compare::Reference;
 use raptr_tui::app::experiment::{Board, Ended};
 use raptr_tui::app::help::Help;
 use raptr_tui::app::keys::Key;
-use raptr_tui::app::machine::Sample;
+use raptr_tui::app::machine::{Gpu, Sample};
 use raptr_tui::app::{App, Msg, Options, Overlay, Request};
 use raptr_tui::event::{Cause, Command, Ending, Event, Measurement, Score, Stamped, What, Why};
 use raptr_tui::experiment_event::{ExperimentEvent, RunRow, RunState};
@@ -326,6 +326,20 @@ fn each_screen_at_two_sizes_in_colour_and_without() {
             assert_eq!(text(&dark), text(&mono), "the theme changes no character");
             insta::assert_snapshot!(format!("screen-{name}-{width}x{height}"), picture(&dark));
         }
+    }
+}
+
+#[test]
+fn the_gpu_that_a_run_uses_is_on_the_machine_panel() {
+    let mut app = watched();
+    let gpu =
+        Gpu { memory: Some(9 << 30), total_memory: Some(144 << 30), utilisation: Some(0.97), temperature: Some(61) };
+    app.update(Msg::Machine(Sample { gpu: Some(gpu), processors: Some(1.0), ..Sample::default() }));
+    for name in ["default", "mono"] {
+        let shown = text(&render(&app, &look(name), 120, 36));
+        let line = |what: &str| shown.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{shown}"));
+        assert!(line("    GPU ").contains("97%  61 °C"), "{shown}");
+        assert!(line("GPU mem ").contains("9.0 of 144.0 GiB"), "{shown}");
     }
 }
 

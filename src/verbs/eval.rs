@@ -18,7 +18,7 @@ use crate::measure::Measured;
 use crate::measurement::{Measurement, What, number};
 use crate::trainer::Trainer;
 use crate::trainer::checkpoint::{self, NoStore};
-use crate::{recording, run_dir};
+use crate::{model, recording, run_dir};
 
 /// What `eval` found.
 #[derive(Serialize)]
@@ -47,7 +47,11 @@ pub fn eval(runs: &Path, name: &str, path_length: Option<&str>, measure: &[Strin
     let dir = run_dir::find(runs, name)?;
     let file = dir.join("config.toml");
     let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-    let config = parse(&file.display().to_string(), &text, &[])?;
+    let mut config = parse(&file.display().to_string(), &text, &[])?;
+    // Where it was trained doesn't matter, but for rounding.
+    if model::find_device(&config).is_err() {
+        "cpu".clone_into(&mut config.train.device);
+    }
     let layers = config.model.layers;
     let fixed = config.schedule().stages.last().map_or(0, |stage| stage.fixed.path_length()).max(1);
     // Before the text is read: a length that no model of this depth has is a slip of the keyboard.

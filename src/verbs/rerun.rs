@@ -14,7 +14,7 @@ use crate::rerun::{Closeness, Comparer, Report, script};
 use crate::session::{self, Job};
 use crate::tui::terminal::mark_survivable_thread;
 use crate::tui::{self, Source};
-use crate::{headless, recording, signals};
+use crate::{headless, model, recording, signals};
 
 /// What trains a recording again: the whole run, or a fork from the checkpoint that it began with.
 fn job(file: &Path, run: &str, events: &[Stamped]) -> Result<Job> {
@@ -53,14 +53,18 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
     let config = parse(&format!("the config in {}", file.display()), &started.config, &[])?;
     let job = job(&file, &started.run, &events)?;
     let on_thread_start = mark_survivable_thread;
+    let gpu = model::gpu_of(&config);
     let options = session::Options { job, config, script: script(&events), with_history: false, on_thread_start };
+    let then = started.device.clone();
     let session = session::spawn(options)?;
     let signal = signals::forward(session.commands.clone())?;
     let mut comparer = Comparer::new(&events, Closeness::Bits);
-    let mut failure = None;
+    let (mut failure, mut device) = (None, None);
     let mut watch = |stamped: &Stamped| {
-        if let Event::Failed { reason, .. } = &stamped.event {
-            failure = Some(reason.clone());
+        match &stamped.event {
+            Event::Failed { reason, .. } => failure = Some(reason.clone()),
+            Event::Started(started) => device = Some(started.device.clone()),
+            _ => {}
         }
         comparer.take(&stamped.event);
     };
@@ -84,7 +88,7 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
             must_close: Box::new(move || closed.exit_code().is_some()),
         };
         let (events, commands) = (session.events.clone(), session.commands.clone());
-        let source = Source::Live { events, commands, dir: None, gpu: None };
+        let source = Source::Live { events, commands, dir: None, gpu };
         tui::run(options, source, &mut watch).context("showing the rerun")?;
         // What had arrived when the screen was left, and the rest if there is any.
         session.events.try_iter().for_each(|stamped| watch(&stamped));
@@ -104,10 +108,13 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
         },
         (Some(difference), failure) => {
             let failure = failure.map_or(String::new(), |reason| format!("\n   the rerun failed: {reason}"));
+            let other = device.filter(|now| *now != then).map_or(String::new(), |now| {
+                format!("\n   it was recorded on \"{then}\" and ran on \"{now}\": bits are the same on one kind of device only")
+            });
             Exit {
                 code,
                 text: String::new(),
-                error: Some(format!("rerun of {name} differs after {equal}:\n{difference}{failure}")),
+                error: Some(format!("rerun of {name} differs after {equal}:\n{difference}{failure}{other}")),
             }
         }
     })

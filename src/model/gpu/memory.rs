@@ -4,8 +4,9 @@ use anyhow::Error;
 
 use super::batch;
 use super::buffer::whole;
-use super::ends::{Input, Output, VOCABULARY_UNIT};
+use super::input::Input;
 use super::layer::{Activations, Geometry, Scratch};
+use super::output::{Output, VOCABULARY_UNIT};
 use super::state::Places;
 use crate::config::{ModelConfig, Precision, RunConfig};
 use crate::gpu::device::OutOfMemory;

@@ -7,26 +7,29 @@
 
 mod batch;
 mod buffer;
-mod ends;
+mod input;
 mod layer;
 pub mod memory;
+mod output;
 mod parts;
+mod pass;
 mod state;
 
 use anyhow::{Context, Result, ensure};
 
 use self::batch::OnDevice;
 use self::buffer::{Buffer, download};
-use self::ends::{Backward, Input, Output, VOCABULARY_UNIT};
-use self::layer::{Activations, Below, Geometry, Layer, Pass, Scratch};
+use self::input::Input;
+use self::layer::{Activations, Geometry, Scratch};
+use self::output::{Output, VOCABULARY_UNIT};
 use self::parts::Compact;
 use self::state::{Gradients, Group};
 use super::{Engine, Parameter, UpdateRule, check_batch, layout};
-use crate::config::{ModelConfig, Norm, Precision};
+use crate::config::{ModelConfig, Precision};
 use crate::gpu::device::OutOfMemory;
-use crate::gpu::launch::{Heads, Kernels};
+use crate::gpu::launch::Kernels;
 use crate::gpu::source::{MOST_WIDTH, Shape};
-use crate::gpu::{Device, Kind, Span};
+use crate::gpu::{Device, Kind};
 use crate::objective::Batch;
 use crate::subnetwork::Subnetwork;
 
@@ -139,166 +142,7 @@ impl Gpu {
     }
 }
 
-impl Work {
-    fn heads<'a>(&'a self, g: &Geometry) -> Heads<'a> {
-        Heads {
-            sequences: g.sequences,
-            context: g.context,
-            heads: g.heads,
-            is_causal: g.is_causal,
-            prefixes: self.batch.prefixes(g.sequences),
-        }
-    }
-}
-
-/// A layer that is active, and where its activations and gradients are.
-struct Active<'a> {
-    slot: usize,
-    g: Geometry,
-    layer: Layer<'a>,
-}
-
 impl Gpu {
-    /// Gathers the weights of layers of which only parts are computed.
-    fn gather(&mut self, subnetwork: &Subnetwork) -> Result<()> {
-        let path = subnetwork.path();
-        self.work.gathered = None;
-        if self.work.compact.len() < path.path_length() {
-            self.work.compact.resize_with(path.path_length(), Compact::default);
-        }
-        for (slot, layer) in path.active().enumerate() {
-            if let Some(parts) = subnetwork.parts(slot) {
-                self.work.compact[slot].gather(&self.kernels, &self.model, parts, &self.layers[layer])?;
-            }
-        }
-        self.work.gathered = Some(subnetwork.clone());
-        Ok(())
-    }
-
-    /// The active layers, input side first.
-    fn active<'a>(
-        layers: &'a [Group],
-        compact: &'a [Compact],
-        subnetwork: &'a Subnetwork,
-        g: Geometry,
-    ) -> impl DoubleEndedIterator<Item = Active<'a>> {
-        let path: Vec<usize> = subnetwork.path().active().collect();
-        path.into_iter().enumerate().map(move |(slot, layer)| {
-            let parts = subnetwork.parts(slot);
-            let weights = if parts.is_some() { compact[slot].weights() } else { layers[layer].weights() };
-            Active { slot, g: g.of_parts(parts), layer: Layer { weights, factor: subnetwork.factor(slot) } }
-        })
-    }
-
-    /// Runs embedding and active layers; with `is_kept` each layer keeps its activations in a slot of its own, else two
-    /// slots take turns. Gives the slot of the last layer.
-    fn forward(&mut self, batch: &Batch, subnetwork: &Subnetwork, is_kept: bool) -> Result<Option<usize>> {
-        let g = self.geometry(batch);
-        let slots = if is_kept { subnetwork.path().path_length() } else { 2 };
-        let Self { model, kernels, input, layers, work, .. } = self;
-        work.batch.take_inputs(kernels.device(), batch)?;
-        // For whole layers: enough for each.
-        work.scratch.fit(kernels.device(), &g)?;
-        if work.slots.len() < slots {
-            work.slots.resize_with(slots, Activations::default);
-        }
-        work.input.forward(kernels, &g, model, input.weights(), &work.batch)?;
-        let mut last: Option<usize> = None;
-        for Active { slot, g: of_layer, layer } in Self::active(layers, &work.compact, subnetwork, g) {
-            let slot = if is_kept { slot } else { slot % 2 };
-            // Out of the list for as long as it is written and another is read.
-            let mut own = std::mem::take(&mut work.slots[slot]);
-            let x = last.map_or(work.input.out(&g), |before| work.slots[before].out(&g));
-            let done = own.forward(kernels, &of_layer, layer, x, &work.scratch, work.heads(&of_layer));
-            work.slots[slot] = own;
-            done?;
-            last = Some(slot);
-        }
-        Ok(last)
-    }
-
-    /// What the last layer gave // f32 (M, C)
-    fn top<'a>(work: &'a Work, g: &Geometry, last: Option<usize>) -> Span<'a> {
-        last.map_or(work.input.out(g), |slot| work.slots[slot].out(g))
-    }
-
-    /// Loss (into `results`) and gradient of one micro-batch, weighed by `scale`.
-    fn loss_and_gradient(&mut self, batch: &Batch, subnetwork: &Subnetwork, scale: f32, micro: usize) -> Result<()> {
-        let g = self.geometry(batch);
-        let is_added = micro > 0;
-        let last = self.forward(batch, subnetwork, true)?;
-        let Self { model, vocabulary, kernels, input, layers, output, work } = self;
-        let device = kernels.device();
-        work.batch.take_targets(device, &batch.targets)?;
-        work.d.fit(device, Kind::F32, g.rows() * g.width)?;
-        let mut head = std::mem::take(&mut work.output);
-        let d = work.d.span(Kind::F32, g.rows() * g.width);
-        let backward = Backward { input_grads: &work.input_grads, grads: &work.output_grads, d, scale, is_added };
-        let to = work.results.span(Kind::F64, 2 + micro).part(1 + micro..2 + micro);
-        let weights = [input.weights(), output.weights()];
-        let x = Self::top(work, &g, last);
-        let done = head.loss(kernels, &g, model, *vocabulary, weights, x, &work.batch, to, Some(backward));
-        work.output = head;
-        done?;
-        let d = work.d.span(Kind::F32, g.rows() * g.width);
-        let active: Vec<_> = Self::active(layers, &work.compact, subnetwork, g).collect();
-        for (slot, Active { g: of_layer, layer, .. }) in active.iter().enumerate().rev() {
-            let x = slot.checked_sub(1).map_or(work.input.out(&g), |before| work.slots[before].out(&g));
-            let below = slot
-                .checked_sub(1)
-                .map(|slot| Below { factor: active[slot].layer.factor, grads: &work.layer_grads[slot] });
-            let heads = work.heads(of_layer);
-            let pass = Pass { kernels, g: of_layer, scratch: &work.scratch, heads, is_added };
-            let is_prepared = slot + 1 < active.len() && model.norm == Norm::Pre;
-            work.slots[slot].backward(pass, *layer, &work.layer_grads[slot], [x, d], is_prepared, below)?;
-        }
-        work.batch.take_occurrences(device, &batch.inputs, *vocabulary)?;
-        let d = work.d.span(Kind::F32, g.rows() * g.width);
-        let partials = work.scratch.partials(Kernels::norm_blocks(g.rows()) * 3 * g.width);
-        let grads = &work.input_grads;
-        work.input.backward(kernels, &g, model, input.weights(), grads, &work.batch, d, partials, is_added)
-    }
-
-    /// Makes room for the gradients of a subnetwork, and for the results of so many micro-batches.
-    fn fit_gradients(&mut self, subnetwork: &Subnetwork, micro_batches: usize) -> Result<()> {
-        let Self { kernels, input, layers, output, work, .. } = self;
-        let path = subnetwork.path();
-        work.input_grads.fit(kernels, &input.places)?;
-        work.output_grads.fit(kernels, &output.places)?;
-        if work.layer_grads.len() < path.path_length() {
-            work.layer_grads.resize_with(path.path_length(), Gradients::default);
-        }
-        for (slot, layer) in path.active().enumerate() {
-            let places = match subnetwork.parts(slot) {
-                Some(_) => work.compact[slot].places(),
-                None => &layers[layer].places,
-            };
-            work.layer_grads[slot].fit(kernels, places)?;
-        }
-        work.results.fit(kernels.device(), Kind::F64, 1 + micro_batches)
-    }
-
-    /// All gradients at hand, flat.
-    fn flat_gradients<'a>(work: &'a Work, subnetwork: &Subnetwork) -> impl Iterator<Item = Span<'a>> {
-        let layers = work.layer_grads[..subnetwork.path().path_length()].iter().map(Gradients::all);
-        std::iter::once(work.input_grads.all()).chain(layers).chain([work.output_grads.all()])
-    }
-
-    /// The sum of squares of all gradients, into the first result.
-    fn square(&mut self, subnetwork: &Subnetwork) -> Result<()> {
-        let Self { kernels, work, .. } = self;
-        let blocks: usize = Self::flat_gradients(work, subnetwork).map(|g| Kernels::square_blocks(g.len())).sum();
-        work.squares.fit(kernels.device(), Kind::F64, blocks)?;
-        let squares = work.squares.span(Kind::F64, blocks);
-        let mut first = 0;
-        for gradient in Self::flat_gradients(work, subnetwork) {
-            let blocks = Kernels::square_blocks(gradient.len());
-            kernels.squares(squares.part(first..first + blocks), gradient)?;
-            first += blocks;
-        }
-        kernels.sum_partials(work.results.span(Kind::F64, 1), squares)
-    }
-
     fn try_gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<f32> {
         self.gather(subnetwork)?;
         self.fit_gradients(subnetwork, micro_batches.len())?;

@@ -63,6 +63,10 @@ fn lines(app: &App, ascii: bool) -> Vec<Line> {
         lines.push(("compute", format!("{}FLOP/s", measurement::short(rate))));
     }
     if let Some(now) = app.machine.now() {
+        // Where a run uses one, that is what matters: before what a small panel cuts off.
+        if let Some(gpu) = now.gpu {
+            lines.extend(graphics(&gpu, ascii));
+        }
         if let Some(used) = now.processors {
             let all = now.processor_count.unwrap_or(1) as f64;
             let threads = now.threads.map_or(String::new(), |n| format!("  {n} threads"));
@@ -72,9 +76,6 @@ fn lines(app: &App, ascii: bool) -> Vec<Line> {
             let share = now.total_memory.map_or(0.0, |all| memory as f64 / all as f64);
             let peak = now.peak_memory.map_or(String::new(), |p| format!(", peak {}", bytes(p)));
             lines.push(("memory", format!("{} {}{peak}", bar(share, 12, ascii), bytes(memory))));
-        }
-        if let Some(gpu) = now.gpu {
-            lines.extend(graphics(&gpu, ascii));
         }
         if let Some(free) = now.free_disk {
             lines.push(("disk", format!("{} free", bytes(free))));
