@@ -27,6 +27,7 @@ pub static SHIPPED: &[&str] = &[
     "recordings/polynomial.jsonl",
     "recordings/depth-matters.jsonl",
     "recordings/bert-small.jsonl",
+    "recordings/ul2-small.jsonl",
 ];
 
 /// A recording that can't be read.
