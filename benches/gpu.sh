@@ -16,7 +16,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=$(mkdir -p "$1" && cd "$1" && pwd)
-data=${2:-}
+data=${2:+--data $2}
+data=${data:---set data.source=stories}
 python=${PYTHON:-python3}
 
 if [ -z "${RAPTR_TUI:-}" ]; then
@@ -56,7 +57,7 @@ runs=$(mktemp -d)
 curve() { # CONFIG NAME ARGUMENTS...
     local config=$1 name=$2
     shift 2
-    part "curve-$config-$name" 60 "$RAPTR_TUI" "$config" --headless --quiet ${data:+--data "$data"} --run-dir "$runs" \
+    part "curve-$config-$name" 60 "$RAPTR_TUI" "$config" --headless --quiet $data --run-dir "$runs" \
         --name "$config-$name" --set train.steps=300 --set stage=[] --set method.name=full \
         --set evaluation.every=0 --set checkpoint.every=0 "$@"
 }
@@ -94,7 +95,7 @@ cat "$out/speed.txt" >> "$out/table.txt"
 # 4. The same run with and without the screen, in a pseudo-terminal: mean time of a step. The screen stays open when the run
 # has ended, so it is told to end then.
 cost() { # WAY
-    local command="$RAPTR_TUI gpt-small ${data:+--data $data} --device cuda --run-dir $runs --name cost-$1 --set train.steps=400"
+    local command="$RAPTR_TUI gpt-small $data --device cuda --run-dir $runs --name cost-$1 --set train.steps=400"
     command="$command --set train.precision=bf16"
     [ "$1" = screen ] || command="$command --headless --quiet"
     (
