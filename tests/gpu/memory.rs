@@ -72,19 +72,28 @@ fn too_little_memory_is_told_with_what_would_fit() {
         return;
     }
     let c = config("gpt-small", &SMALL);
-    let (used, _) = step(&c, u64::MAX, false);
-    let half = memory::bytes(
-        &RunConfig { train: raptr_tui::config::TrainConfig { batch: 3, ..c.train.clone() }, ..c.clone() },
-        VOCABULARY,
-        3,
-    );
-    // Room for three of the six sequences, and what the driver takes.
-    let limit = half.with_context() + 1000;
-    let (_, done) = step(&c, limit.min(used - 1), false);
+    let mut half = c.clone();
+    half.train.batch = 3;
+    let planned = memory::bytes(&half, VOCABULARY, 3);
+    // Room for three of the six sequences, and a little more.
+    let (_, done) = step(&c, planned.state + planned.step + 2000, false);
     let error = done.unwrap_err();
-    for part in ["train.batch = 6 sequences of 24 positions", "3 active layers", "in bf16", "GiB", "host"] {
+    for part in [
+        "train.batch = 6 sequences of 24 positions",
+        "3 active layers",
+        "in bf16",
+        "train.batch = 3 would fit",
+        "train.accumulate = 2",
+        "GiB are needed",
+        "host",
+    ] {
         assert!(error.contains(part), "{part}: {error}");
     }
+    // And it does fit.
+    step(&half, planned.state + planned.step + 2000, false).1.unwrap();
+    let (_, done) = step(&c, planned.state + 4096, false);
+    let error = done.unwrap_err();
+    assert!(error.contains("not even one sequence would fit"), "{error}");
     let (_, done) = step(&c, 1 << 16, false);
     let error = done.unwrap_err();
     assert!(error.contains("the weights and their moments") && error.contains("free"), "{error}");

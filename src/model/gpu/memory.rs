@@ -127,19 +127,24 @@ pub fn bytes(config: &RunConfig, vocabulary: usize, length: usize) -> Bytes {
     step.bytes(config.train.batch)
 }
 
-/// An error, with what would fit where it is one of memory.
-pub(super) fn explained(error: Error, device: &dyn Device, what: &str, step: Option<(&Step<'_>, usize)>) -> Error {
-    let Some(&out) = error.downcast_ref::<OutOfMemory>() else {
+/// An error of memory while the weights were made, as such.
+pub(super) fn of_weights(error: Error, device: &dyn Device) -> Error {
+    if error.downcast_ref::<OutOfMemory>().is_none() {
         return error;
-    };
-    let Some((step, sequences)) = step else {
-        return error.context(format!("no room on {} for {what}: {out}", device.name()));
-    };
+    }
+    error.context(format!("no room on {} for the weights and their moments", device.name()))
+}
+
+/// An error of memory in a step of so many sequences a micro-batch, with what would fit into the `room` that was free
+/// before anything of the run's was there.
+pub(super) fn of_step(error: Error, device: &dyn Device, step: &Step<'_>, sequences: usize, room: u64) -> Error {
+    if error.downcast_ref::<OutOfMemory>().is_none() {
+        return error;
+    }
     let needed = step.bytes(sequences);
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let kind = if step.store == Kind::F32 { "f32" } else { "bf16" };
-    let room = (out.total.saturating_sub(CONTEXT_BYTES)).saturating_sub(needed.state);
-    let most = step.most_sequences(room);
+    let most = step.most_sequences(room.saturating_sub(needed.state));
     let advice = match most {
         0 => {
             "not even one sequence would fit: try a smaller model.context or model.width, or train.precision = \"bf16\""
@@ -152,12 +157,12 @@ pub(super) fn explained(error: Error, device: &dyn Device, what: &str, step: Opt
     };
     error.context(format!(
         "no room on {} for train.batch = {sequences} sequences of {} positions, {} active layers, in {kind}: {:.2} GiB are \
-         needed ({:.2} of them weights and moments), it has {:.2}; {advice}",
+         needed ({:.2} of them weights and moments), {:.2} were free; {advice}",
         device.name(),
         step.context,
         step.length,
-        gib(needed.with_context()),
+        gib(needed.state + needed.step),
         gib(needed.state),
-        gib(out.total),
+        gib(room),
     ))
 }

@@ -26,7 +26,6 @@ use self::parts::Compact;
 use self::state::{Gradients, Group};
 use super::{Engine, Parameter, UpdateRule, check_batch, layout};
 use crate::config::{ModelConfig, Precision};
-use crate::gpu::device::OutOfMemory;
 use crate::gpu::launch::Kernels;
 use crate::gpu::source::{MOST_WIDTH, Shape};
 use crate::gpu::{Device, Kind};
@@ -38,6 +37,8 @@ pub struct Gpu {
     model: ModelConfig,
     vocabulary: usize,
     kernels: Kernels,
+    /// Bytes that were free before anything of this was there.
+    room: u64,
     input: Group,
     layers: Vec<Group>,
     output: Group,
@@ -87,15 +88,14 @@ impl Gpu {
     ) -> Result<Self> {
         ensure!(model.width <= MOST_WIDTH, "model.width is {}, on a GPU at most {MOST_WIDTH}", model.width);
         let kernels = Kernels::new(device, shape(model, precision));
-        let group = |names, rows| {
-            let group = Group::new(&kernels, names, rows);
-            group.map_err(|e| memory::explained(e, kernels.device(), "the weights and their moments", None))
-        };
+        let [room, _] = kernels.device().memory()?;
+        let group =
+            |names, rows| Group::new(&kernels, names, rows).map_err(|e| memory::of_weights(e, kernels.device()));
         let input = group(layout::input_shapes(model, vocabulary), VOCABULARY_UNIT)?;
         let layers = (0..model.layers).map(|_| group(layout::layer_shapes(model), 1)).collect::<Result<_>>()?;
         let output = group(layout::output_shapes(model, vocabulary), 1)?;
         let mut engine =
-            Self { model: model.clone(), vocabulary, kernels, input, layers, output, work: Work::default() };
+            Self { model: model.clone(), vocabulary, kernels, room, input, layers, output, work: Work::default() };
         engine.put(&layout::initial(model, vocabulary, seed))?;
         Ok(engine)
     }
@@ -124,11 +124,8 @@ impl Gpu {
         Geometry::new(&self.model, self.kernels.shape().store, batch.sequences, batch.context)
     }
 
-    /// Bytes of a batch's own part of the memory, in an error.
+    /// An error of memory with what would fit.
     fn told(&self, error: anyhow::Error, batch: &Batch, length: usize, is_trained: bool) -> anyhow::Error {
-        if error.downcast_ref::<OutOfMemory>().is_none() {
-            return error;
-        }
         let step = memory::Step {
             model: &self.model,
             vocabulary: self.vocabulary,
@@ -138,7 +135,7 @@ impl Gpu {
             length,
             is_trained,
         };
-        memory::explained(error, self.kernels.device(), "", Some((&step, batch.sequences)))
+        memory::of_step(error, self.kernels.device(), &step, batch.sequences, self.room)
     }
 }
 

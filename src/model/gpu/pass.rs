@@ -108,7 +108,7 @@ impl Gpu {
         let g = self.geometry(batch);
         let is_added = micro > 0;
         let last = self.forward(batch, subnetwork, true)?;
-        let Self { model, vocabulary, kernels, input, layers, output, work } = self;
+        let Self { model, vocabulary, kernels, input, layers, output, work, .. } = self;
         let device = kernels.device();
         work.batch.take_targets(device, &batch.targets)?;
         work.d.fit(device, Kind::F32, g.rows() * g.width)?;
