@@ -54,9 +54,9 @@ struct Heap {
 
 impl Release for Heap {
     fn release(&self, address: u64, _: usize) {
-        if self.context.bind_to_thread().is_ok() {
-            // SAFETY: `address` came from `malloc_sync`, once. Freeing waits for the device, so for all that used it. What
-            // can fail is a device that is lost: there is nothing to be done then.
+        // Whatever was asked for before may still use it. Where waiting fails the device is lost, and its memory with it.
+        if self.context.synchronize().is_ok() {
+            // SAFETY: `address` came from `malloc_sync`, once.
             let _ = unsafe { result::free_sync(address) };
         }
     }
@@ -118,6 +118,8 @@ impl Cuda {
     pub fn open(number: usize, shape: Shape) -> Result<Self> {
         find(number)?;
         let context = context(number)?;
+        // It may have been opened on another thread.
+        context.bind_to_thread().map_err(driver("binding its context"))?;
         let name = context.name().map_err(driver("asking for its name"))?;
         let capability = context.compute_capability().map_err(driver("asking for its architecture"))?;
         if capability < LEAST_CAPABILITY {
