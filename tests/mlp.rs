@@ -2,7 +2,11 @@
 //! answers are known in closed form; what is measured on it against the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "common/oracle.rs"]
+mod common;
+
 use candle_core::{DType, Device};
+use common::{move_together, paths, rule};
 use raptr_tui::config::{Architecture, ModelConfig, Norm, Precision};
 use raptr_tui::data::polynomial::{Polynomial, point};
 use raptr_tui::layer_path::LayerPath;
@@ -44,10 +48,6 @@ fn batch(seed: u64, sequences: usize) -> Batch {
     Batch { sequences, context: D, inputs, values, ..Batch::default() }
 }
 
-fn paths() -> Vec<LayerPath> {
-    ["1111", "1001", "0101", "0010", "0000"].iter().map(|p| p.parse().unwrap()).collect()
-}
-
 /// The layers of a path with factors 1.5, 0.75, 1.75, ...
 fn scaled(path: LayerPath) -> Subnetwork {
     let factors = (0..path.path_length()).map(|slot| [1.5, 0.75][slot % 2] + 0.125 * slot as f32);
@@ -58,14 +58,7 @@ fn scaled(path: LayerPath) -> Subnetwork {
 fn engines(m: &ModelConfig, threads: usize, precision: Precision) -> (Mlp, Reference) {
     let mut fast = Mlp::new(m, 5, threads, precision).unwrap();
     let mut reference = Reference::new(m, 2, 5, Device::Cpu, DType::F64);
-    let mut parameters = fast.parameters().unwrap();
-    assert_eq!(parameters, reference.parameters().unwrap(), "initial weights differ");
-    let mut rng = keyed(8, Purpose::InitialWeights, 9, 9);
-    for p in parameters.iter_mut().filter(|p| p.shape.len() == 1) {
-        p.weight.iter_mut().for_each(|w| *w += 0.2 * rng.normal() as f32);
-    }
-    fast.set_parameters(parameters.clone()).unwrap();
-    reference.set_parameters(parameters).unwrap();
+    move_together(&mut fast, &mut reference);
     (fast, reference)
 }
 
@@ -170,17 +163,6 @@ fn gradients_match_finite_differences() {
             let off = (slope - f64::from(gradient[element])).abs();
             assert!(off < 0.02 * slope.abs().max(0.05), "{:?} {name}: {slope} {}", m.norm, gradient[element]);
         }
-    }
-}
-
-fn rule(zero_gradient_for_skipped: bool) -> UpdateRule {
-    UpdateRule {
-        learning_rate: 1e-2,
-        betas: [0.9, 0.95],
-        epsilon: 1e-8,
-        weight_decay: 0.1,
-        gradient_scale: 0.5,
-        zero_gradient_for_skipped,
     }
 }
 

@@ -15,7 +15,7 @@ mod shape;
 mod work;
 mod worker;
 
-use contender::Contender;
+use contender::{Contender, median};
 use raptr_tui::config::{Architecture, Precision};
 use shape::Shape;
 
@@ -73,11 +73,6 @@ fn options() -> Options {
     options
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn main() {
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() == Some("worker") {
@@ -89,16 +84,10 @@ fn main() {
     }
 }
 
-fn ours(shape: &Shape) -> Contender {
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["worker", shape.name]);
-    Contender::start("raptr-tui".to_owned(), command)
-}
-
 fn measure(shape: &Shape, options: &Options) {
     println!("\n{shape}, bf16");
     let lengths = [shape.layers, shape.layers / 2];
-    let mut all = vec![ours(shape)];
+    let mut all = vec![Contender::ours(&[shape.name])];
     all[0].warm_up(&lengths);
     // Before anybody else is on the GPU: ours is all that is taken there, the driver's part as well; PyTorch tells its own.
     let mut memory = vec![all[0].ask("memory")[0]];

@@ -22,6 +22,11 @@ pub struct Contender {
     output: BufReader<ChildStdout>,
 }
 
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 impl Drop for Contender {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -30,6 +35,13 @@ impl Drop for Contender {
 }
 
 impl Contender {
+    /// This very program, told to be a worker.
+    pub fn ours(args: &[&str]) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg("worker").args(args);
+        Self::start("raptr-tui".to_owned(), command)
+    }
+
     /// PyTorch on the device of that name.
     pub fn torch(python: &str, s: &Shape, precision: Precision, mode: &str, device: &str) -> Self {
         // On a machine that this was not built on, it is started in the project's folder.
@@ -45,7 +57,7 @@ impl Contender {
     }
 
     /// A process that says `ready` when it is.
-    pub fn start(name: String, mut command: Command) -> Self {
+    fn start(name: String, mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut contender = Self { name, seconds: Vec::new(), steps: Vec::new(), child, input, output };

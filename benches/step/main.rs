@@ -14,7 +14,7 @@ mod shapes;
 mod work;
 mod worker;
 
-use contender::{Contender, THREADS};
+use contender::{Contender, THREADS, median};
 use raptr_tui::config::Precision;
 use shape::Shape;
 use shapes::SHAPES;
@@ -54,11 +54,6 @@ fn options() -> Options {
     options
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn main() {
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() == Some("worker") {
@@ -72,15 +67,9 @@ fn main() {
     }
 }
 
-fn ours(shape: &Shape, precision: Precision) -> Contender {
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["worker", shape.name, shape::name(precision), &THREADS.to_string()]);
-    Contender::start("raptr-tui".to_owned(), command)
-}
-
 fn measure(shape: &Shape, precision: Precision, options: &Options) {
     println!("\n{}, {}", shape, shape::name(precision));
-    let mut all = vec![ours(shape, precision)];
+    let mut all = vec![Contender::ours(&[shape.name, shape::name(precision), &THREADS.to_string()])];
     if let Some(python) = &options.python {
         all.push(Contender::torch(python, shape, precision, "eager", "cpu"));
         all.push(Contender::torch(python, shape, precision, "compile", "cpu"));

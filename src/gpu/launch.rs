@@ -63,8 +63,6 @@ pub struct AddNorm<'a> {
 pub struct NormBackward<'a> {
     /// The gradient of the norm's output, as activations are kept or f32 // (M, C)
     pub dy: Span<'a>,
-    /// Whether `dy` is f32.
-    pub is_single: bool,
     /// The norm's input // f32 (M, C)
     pub x: Span<'a>,
     /// (M, 2)
@@ -267,7 +265,7 @@ impl Kernels {
         let c = self.shape.width;
         let m = rows * c;
         let blocks = Self::norm_blocks(rows);
-        let [kept, single] = if b.is_single { [None, Some(b.dy)] } else { [Some(b.dy), None] };
+        let [kept, single] = if b.dy.kind() == self.shape.store { [Some(b.dy), None] } else { [None, Some(b.dy)] };
         let needs = vec![
             self.maybe_store(kept, m),
             maybe_f32s(single, m),

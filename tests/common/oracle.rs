@@ -45,9 +45,15 @@ pub fn paths() -> Vec<LayerPath> {
     ["1111", "1001", "0101", "0010", "0000"].iter().map(|p| p.parse().unwrap()).collect()
 }
 
-/// The reference in f64 and an engine with the same weights, biases and norms moved away from 0 and 1.
+/// The reference in f64 for an engine, as [`move_together`] leaves them.
 pub fn reference_for(m: &ModelConfig, engine: &mut dyn Engine) -> Reference {
     let mut reference = Reference::new(m, VOCABULARY, 5, Device::Cpu, DType::F64);
+    move_together(engine, &mut reference);
+    reference
+}
+
+/// Gives both engines the same weights, biases and norms moved away from 0 and 1.
+pub fn move_together(engine: &mut dyn Engine, reference: &mut Reference) {
     let mut parameters = engine.parameters().unwrap();
     assert_eq!(parameters, reference.parameters().unwrap(), "initial weights differ");
     let mut rng = keyed(8, Purpose::InitialWeights, 9, 9);
@@ -56,7 +62,6 @@ pub fn reference_for(m: &ModelConfig, engine: &mut dyn Engine) -> Reference {
     }
     engine.set_parameters(parameters.clone()).unwrap();
     reference.set_parameters(parameters).unwrap();
-    reference
 }
 
 pub fn all_models() -> Vec<ModelConfig> {

@@ -85,10 +85,12 @@ fn need(is_there: bool, library: &str) -> Result<()> {
 /// # Errors
 /// Saying what isn't, and what to do.
 pub fn find(number: usize) -> Result<()> {
+    // Asked once: to try is to load them, and that takes its time.
     // SAFETY: these only try to load libraries.
-    let [has_driver, has_compiler, has_products] = unsafe {
+    static LIBRARIES: LazyLock<[bool; 3]> = LazyLock::new(|| unsafe {
         [sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present(), cudarc::cublaslt::sys::is_culib_present()]
-    };
+    });
+    let [has_driver, has_compiler, has_products] = *LIBRARIES;
     ensure!(has_driver, "no NVIDIA driver (libcuda) is here; use --device cpu");
     let count = CudaContext::device_count().map_err(driver("counting GPUs"))?;
     let there = usize::try_from(count).unwrap_or(0);

@@ -78,8 +78,7 @@ impl Input {
             let x = self.sum.span(Kind::F32, rows * g.width);
             let stats = self.stats.span(Kind::F32, 2 * rows);
             let gain = w.single(LN_EMBED);
-            let norm =
-                NormBackward { dy: d, is_single: true, x, stats, gain, residual: None, dx: d, copy: None, factor: 0.0 };
+            let norm = NormBackward { dy: d, x, stats, gain, residual: None, dx: d, copy: None, factor: 0.0 };
             norm_backward(kernels, norm, [grads.of(LN_EMBED), grads.of(LN_EMBED + 1)], partials, rows, is_added)?;
         }
         kernels.embed_tokens_backward(grads.of(WTE), d, batch.occurrences())?;

@@ -152,6 +152,7 @@ impl Activations {
         ]
     }
 
+    /// Makes room.
     pub fn fit(&mut self, device: &dyn Device, g: &Geometry) -> Result<()> {
         let Self { seen_1, stats_1, qkv, lse, mixed, sum_1, middle, seen_2, stats_2, pre, act, sum_2, out } = self;
         let all = [seen_1, stats_1, qkv, lse, mixed, sum_1, middle, seen_2, stats_2, pre, act, sum_2, out];
@@ -163,9 +164,9 @@ impl Activations {
         self.out.span(Kind::F32, g.rows() * g.width)
     }
 
-    /// Runs the layer on `x` // f32 (M, C)
+    /// Runs the layer on `x`; there must be room // f32 (M, C)
     pub fn forward(
-        &mut self,
+        &self,
         kernels: &Kernels,
         g: &Geometry,
         layer: Layer<'_>,
@@ -173,7 +174,6 @@ impl Activations {
         s: &Scratch,
         heads: Heads<'_>,
     ) -> Result<()> {
-        self.fit(kernels.device(), g)?;
         let (m, c, a, inner) = (g.rows(), g.width, g.heads_width(), g.inner);
         let Layer { weights: w, factor } = layer;
         let (is_pre, is_post) = (g.norm == Norm::Pre, g.norm == Norm::Post);
@@ -287,7 +287,6 @@ impl Activations {
         let norm = |ln: usize, stats: &Buffer, [x, dy]: [Span<'_>; 2], residual, copy, factor| {
             let backward = NormBackward {
                 dy,
-                is_single: dy.kind() == Kind::F32 && dy.address() == d.address(),
                 x,
                 stats: stats.span(Kind::F32, 2 * m),
                 gain: w.single(ln),

@@ -8,7 +8,7 @@ use super::input::Input;
 use super::layer::{Activations, Geometry, Scratch};
 use super::output::{Output, VOCABULARY_UNIT};
 use super::state::Places;
-use crate::config::{ModelConfig, Precision, RunConfig};
+use crate::config::{ModelConfig, RunConfig};
 use crate::gpu::device::OutOfMemory;
 use crate::gpu::launch::Kernels;
 use crate::gpu::{Device, Kind};
@@ -50,19 +50,12 @@ impl Bytes {
     }
 }
 
-fn group(names: &[(String, Vec<usize>)], rows: usize) -> Places {
-    Places::new(names.iter().enumerate().map(|(i, (_, shape))| match shape.as_slice() {
-        [r, c] if i == 0 => r.next_multiple_of(rows) * c,
-        _ => shape.iter().product(),
-    }))
-}
-
 /// Elements of the groups of parameters: before the layers, of one layer, behind them.
 fn groups(m: &ModelConfig, vocabulary: usize) -> [usize; 3] {
     [
-        group(&layout::input_shapes(m, vocabulary), VOCABULARY_UNIT).total,
-        group(&layout::layer_shapes(m), 1).total,
-        group(&layout::output_shapes(m, vocabulary), 1).total,
+        Places::of_shapes(&layout::input_shapes(m, vocabulary), VOCABULARY_UNIT).total,
+        Places::of_shapes(&layout::layer_shapes(m), 1).total,
+        Places::of_shapes(&layout::output_shapes(m, vocabulary), 1).total,
     ]
 }
 
@@ -120,7 +113,7 @@ impl Step<'_> {
 
 /// What a config's run allocates on a GPU, with so many active layers at most.
 pub fn bytes(config: &RunConfig, vocabulary: usize, length: usize) -> Bytes {
-    let store = if config.train.precision == Precision::Bf16 { Kind::Bf16 } else { Kind::F32 };
+    let store = super::shape(&config.model, config.train.precision).store;
     let predicted = objective::find(&config.objective.name).map_or(1.0, |o| o.predicted_share(&config.objective));
     let context = config.model.positions();
     let step = Step { model: &config.model, vocabulary, store, context, predicted, length, is_trained: true };

@@ -163,13 +163,11 @@ impl Gpu {
         let device = kernels.device();
         work.batch.take_targets(device, &batch.targets)?;
         work.results.fit(device, Kind::F64, 2)?;
-        let mut head = std::mem::take(&mut work.output);
+        work.output.fit(device, &g, model, *vocabulary, work.batch.predicted())?;
         let to = work.results.span(Kind::F64, 2).part(1..2);
         let (weights, x) = ([input.weights(), output.weights()], Self::top(work, &g, last));
-        let done = head.loss(kernels, &g, model, *vocabulary, weights, x, &work.batch, to, None);
-        let loss = done.and_then(|()| download::<f64>(device, to));
-        work.output = head;
-        Ok(loss?[0] as f32)
+        work.output.loss(kernels, &g, model, *vocabulary, weights, x, &work.batch, to, None)?;
+        Ok(download::<f64>(device, to)?[0] as f32)
     }
 
     fn try_logits(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>> {
@@ -178,12 +176,11 @@ impl Gpu {
         let last = self.forward(batch, subnetwork, false)?;
         let Self { model, vocabulary, kernels, input, output, work, .. } = self;
         // Every row counts.
-        work.batch.take_targets(kernels.device(), &vec![0; batch.inputs.len()])?;
-        let mut head = std::mem::take(&mut work.output);
+        let device = kernels.device();
+        work.batch.take_targets(device, &vec![0; batch.inputs.len()])?;
+        work.output.fit(device, &g, model, *vocabulary, work.batch.predicted())?;
         let (weights, x) = ([input.weights(), output.weights()], Self::top(work, &g, last));
-        let logits = head.logits(kernels, &g, model, *vocabulary, weights, x, &work.batch);
-        work.output = head;
-        logits
+        work.output.logits(kernels, &g, model, *vocabulary, weights, x, &work.batch)
     }
 }
 
@@ -210,13 +207,12 @@ impl Engine for Gpu {
     }
 
     fn update(&mut self, rule: &UpdateRule) -> Result<()> {
+        let (subnetwork, _) = self.work.gradient.clone().context("an update needs a gradient")?;
         // Something else may have been evaluated since.
-        let of = self.work.gradient.as_ref().map(|(subnetwork, _)| subnetwork.clone());
-        if of.is_some() && of != self.work.gathered {
-            of.map_or(Ok(()), |subnetwork| self.gather(&subnetwork))?;
+        if self.work.gathered.as_ref() != Some(&subnetwork) {
+            self.gather(&subnetwork)?;
         }
         let Self { kernels, input, layers, output, work, .. } = self;
-        let (subnetwork, _) = work.gradient.as_ref().context("an update needs a gradient")?;
         let path = subnetwork.path();
         input.update(kernels, Some(work.input_grads.all()), rule)?;
         let mut slots = 0..path.path_length();

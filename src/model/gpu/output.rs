@@ -107,7 +107,15 @@ impl Output {
         ]
     }
 
-    fn fit(&mut self, device: &dyn Device, g: &Geometry, m: &ModelConfig, vocabulary: usize, p: usize) -> Result<()> {
+    /// Makes room for a batch of which `p` rows are predicted.
+    pub fn fit(
+        &mut self,
+        device: &dyn Device,
+        g: &Geometry,
+        m: &ModelConfig,
+        vocabulary: usize,
+        p: usize,
+    ) -> Result<()> {
         let Self {
             x,
             stats,
@@ -188,7 +196,7 @@ impl Output {
     /// parameters and of the token table // x f32 (M, C)
     #[allow(clippy::too_many_arguments)]
     pub fn loss(
-        &mut self,
+        &self,
         kernels: &Kernels,
         g: &Geometry,
         m: &ModelConfig,
@@ -200,7 +208,6 @@ impl Output {
         backward: Option<Backward<'_>>,
     ) -> Result<()> {
         let (p, c) = (batch.predicted(), g.width);
-        self.fit(kernels.device(), g, m, vocabulary, p)?;
         let features = self.features(kernels, g, m, w, x, batch)?;
         let wide = vocabulary.next_multiple_of(VOCABULARY_UNIT);
         let bias = places(m).head.map(|at| at + 4);
@@ -261,7 +268,6 @@ impl Output {
             let [hidden, pre] = [&self.hidden, &self.pre].map(|buffer| buffer.span(g.store, n));
             let norm = NormBackward {
                 dy: d_features,
-                is_single: false,
                 x: self.sum.span(Kind::F32, n),
                 stats: self.head_stats.span(Kind::F32, 2 * p),
                 gain: w.single(at + 2),
@@ -281,7 +287,6 @@ impl Output {
         if let Some(at) = ln_f {
             let norm = NormBackward {
                 dy: d_features,
-                is_single: false,
                 x: self.stream(g, x, batch),
                 stats: self.stats.span(Kind::F32, 2 * p),
                 gain: w.single(at),
@@ -301,7 +306,7 @@ impl Output {
     /// All logits // (M, vocabulary), of a batch of which every row counts as predicted
     #[allow(clippy::too_many_arguments)]
     pub fn logits(
-        &mut self,
+        &self,
         kernels: &Kernels,
         g: &Geometry,
         m: &ModelConfig,
@@ -311,7 +316,6 @@ impl Output {
         batch: &OnDevice,
     ) -> Result<Vec<f32>> {
         let (p, c) = (batch.predicted(), g.width);
-        self.fit(kernels.device(), g, m, vocabulary, p)?;
         let features = self.features(kernels, g, m, w, x, batch)?;
         let wide = vocabulary.next_multiple_of(VOCABULARY_UNIT);
         let bias = places(m).head.map(|at| download::<f32>(kernels.device(), w.single(at + 4))).transpose()?;

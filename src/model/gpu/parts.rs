@@ -104,7 +104,7 @@ impl Compact {
             device.clear(span)?;
         }
         let moments = [0, 1].map(|i| self.spare[i].span(Kind::F32, total));
-        let factors = layer.factors(rule, self.places());
+        let factors = layer.factors(rule, self.places().ends());
         for (index, &width) in widths.iter().enumerate() {
             let [_, first, second] = layer.all(index);
             for (to, from) in moments.into_iter().zip([first, second]) {

@@ -81,12 +81,9 @@ impl Gpu {
         let mut last: Option<usize> = None;
         for Active { slot, g: of_layer, layer } in Self::active(layers, &work.compact, subnetwork, g) {
             let slot = if is_kept { slot } else { slot % 2 };
-            // Out of the list for as long as it is written and another is read.
-            let mut own = std::mem::take(&mut work.slots[slot]);
-            let x = last.map_or(work.input.out(&g), |before| work.slots[before].out(&g));
-            let done = own.forward(kernels, &of_layer, layer, x, &work.scratch, work.heads(&of_layer));
-            work.slots[slot] = own;
-            done?;
+            work.slots[slot].fit(kernels.device(), &of_layer)?;
+            let x = Self::top(work, &g, last);
+            work.slots[slot].forward(kernels, &of_layer, layer, x, &work.scratch, work.heads(&of_layer))?;
             last = Some(slot);
         }
         Ok(last)
@@ -112,22 +109,18 @@ impl Gpu {
         let device = kernels.device();
         work.batch.take_targets(device, &batch.targets)?;
         work.d.fit(device, Kind::F32, g.rows() * g.width)?;
-        let mut head = std::mem::take(&mut work.output);
+        work.output.fit(device, &g, model, *vocabulary, work.batch.predicted())?;
         let d = work.d.span(Kind::F32, g.rows() * g.width);
         let backward = Backward { input_grads: &work.input_grads, grads: &work.output_grads, d, scale, is_added };
         let to = work.results.span(Kind::F64, 2 + micro).part(1 + micro..2 + micro);
         let weights = [input.weights(), output.weights()];
         let x = Self::top(work, &g, last);
-        let done = head.loss(kernels, &g, model, *vocabulary, weights, x, &work.batch, to, Some(backward));
-        work.output = head;
-        done?;
-        let d = work.d.span(Kind::F32, g.rows() * g.width);
+        work.output.loss(kernels, &g, model, *vocabulary, weights, x, &work.batch, to, Some(backward))?;
         let active: Vec<_> = Self::active(layers, &work.compact, subnetwork, g).collect();
         for (slot, Active { g: of_layer, layer, .. }) in active.iter().enumerate().rev() {
-            let x = slot.checked_sub(1).map_or(work.input.out(&g), |before| work.slots[before].out(&g));
-            let below = slot
-                .checked_sub(1)
-                .map(|slot| Below { factor: active[slot].layer.factor, grads: &work.layer_grads[slot] });
+            let before = slot.checked_sub(1);
+            let x = Self::top(work, &g, before);
+            let below = before.map(|slot| Below { factor: active[slot].layer.factor, grads: &work.layer_grads[slot] });
             let heads = work.heads(of_layer);
             let pass = Pass { kernels, g: of_layer, scratch: &work.scratch, heads, is_added };
             let is_prepared = slot + 1 < active.len() && model.norm == Norm::Pre;

@@ -31,13 +31,21 @@ impl Places {
         places
     }
 
+    /// Of parameters by name and shape; rows of the first are filled up to a multiple of `rows`.
+    pub fn of_shapes(names: &[(String, Vec<usize>)], rows: usize) -> Self {
+        Self::new(names.iter().enumerate().map(|(i, (_, shape))| match shape.as_slice() {
+            [r, c] if i == 0 => r.next_multiple_of(rows) * c,
+            _ => shape.iter().product(),
+        }))
+    }
+
     /// Parameter number `index` in a buffer.
     pub fn of<'a>(&self, buffer: Span<'a>, index: usize) -> Span<'a> {
         buffer.part(self.starts[index]..self.starts[index] + self.lens[index])
     }
 
     /// Where each ends, the gap behind it with it.
-    fn ends(&self) -> Vec<u64> {
+    pub fn ends(&self) -> Vec<u64> {
         self.starts.iter().skip(1).chain([&self.total]).map(|&end| end as u64).collect()
     }
 }
@@ -81,11 +89,7 @@ pub(super) struct Group {
 impl Group {
     /// Parameters by name and shape, all 0. Rows of the first are filled up to a multiple of `rows`.
     pub fn new(kernels: &Kernels, names: Vec<(String, Vec<usize>)>, rows: usize) -> Result<Self> {
-        let lens = names.iter().enumerate().map(|(i, (_, shape))| match shape.as_slice() {
-            [r, c] if i == 0 => r.next_multiple_of(rows) * c,
-            _ => shape.iter().product(),
-        });
-        let places = Places::new(lens);
+        let places = Places::of_shapes(&names, rows);
         let device = kernels.device();
         let memory = |kind: Kind| device.allocate(places.total * kind.size());
         let store = kernels.shape().store;
@@ -169,20 +173,19 @@ impl Group {
         if self.names.is_empty() {
             return Ok(());
         }
-        let places = self.places.clone();
-        let factors = self.factors(rule, &places);
+        let factors = self.factors(rule, self.places.ends());
         let [first, second] = self.moments();
         kernels.adamw([self.single(), first, second], gradient, self.copy(), &factors)
     }
 
-    /// Counts one more update, and gives all parameters' factors in it, of a buffer in which they stand at such places.
-    pub fn factors(&mut self, rule: &UpdateRule, places: &Places) -> Factors {
+    /// Counts one more update, and gives all parameters' factors in it, of a buffer in which they end there.
+    pub fn factors(&mut self, rule: &UpdateRule, ends: Vec<u64>) -> Factors {
         self.updates.iter_mut().for_each(|n| *n += 1);
         let each = self.names.iter().zip(&self.updates);
         let scalars: Vec<_> = each.map(|((_, shape), &n)| rule.factors(shape.len(), n)).collect();
         let common = rule.factors(1, 1);
         Factors {
-            ends: places.ends(),
+            ends,
             keep: scalars.iter().map(|f| f.keep).collect(),
             rate: scalars.iter().map(|f| f.rate).collect(),
             root: scalars.iter().map(|f| f.root).collect(),
