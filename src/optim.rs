@@ -36,13 +36,20 @@ pub struct UpdateRule {
     pub epsilon: f64,
     /// Decoupled weight decay of matrices.
     pub weight_decay: f64,
-    /// Factor on the gradient (clipping), at most 1.
+    /// Factor on the gradient (clipping: [`Self::clipped`]), at most 1.
     pub gradient_scale: f64,
     /// Whether inactive layers are updated as with a zero gradient instead of left alone.
     pub zero_gradient_for_skipped: bool,
 }
 
 impl UpdateRule {
+    /// The same, for a gradient of that 2-norm that is to have the norm `clip` at most (0: any).
+    #[must_use]
+    pub fn clipped(self, clip: f64, gradient_norm: f32) -> Self {
+        let is_clipped = clip > 0.0 && f64::from(gradient_norm) > clip;
+        Self { gradient_scale: if is_clipped { clip / f64::from(gradient_norm) } else { 1.0 }, ..self }
+    }
+
     /// The scalar factors of a parameter of so many dimensions in its update number `updates`: computed in f64, then once
     /// to f32.
     pub(crate) fn factors(&self, dimensions: usize, updates: u64) -> Factors {

@@ -138,6 +138,8 @@ pub enum Argument {
     Long(u64),
     /// `float`.
     Float(f32),
+    /// `double`.
+    Double(f64),
     /// A struct as it lies in memory; of eight-byte words, so that it is aligned as such.
     Struct(Vec<u64>),
 }
@@ -149,6 +151,7 @@ impl Argument {
             Self::Address(x) | Self::Long(x) => std::ptr::from_ref(x).cast_mut().cast(),
             Self::Int(x) => std::ptr::from_ref(x).cast_mut().cast(),
             Self::Float(x) => std::ptr::from_ref(x).cast_mut().cast(),
+            Self::Double(x) => std::ptr::from_ref(x).cast_mut().cast(),
             Self::Struct(x) => x.as_ptr().cast_mut().cast(),
         }
     }
@@ -180,6 +183,13 @@ pub struct Columns<'a> {
     pub is_added: bool,
 }
 
+/// Bytes of a [`Device::request`], at most.
+pub const MOST_REQUESTED: usize = 256;
+
+/// A copy from the device that was asked for, by the device's own number.
+#[derive(Debug)]
+pub struct Request(pub usize);
+
 /// Something that computes: one queue, memory, kernels by name.
 pub trait Device: Send {
     /// Its name, for people.
@@ -203,7 +213,7 @@ pub trait Device: Send {
     /// If the device fails.
     fn clear(&self, span: Span<'_>) -> Result<()>;
 
-    /// Copies bytes to the device; they may be dropped when this returns.
+    /// Copies bytes to the device, behind what was asked for before; they may be dropped when this returns.
     ///
     /// # Errors
     /// If the device fails.
@@ -214,6 +224,18 @@ pub trait Device: Send {
     /// # Errors
     /// If the device, or something that was asked of it before, failed.
     fn download(&self, from: Span<'_>, bytes: &mut [u8]) -> Result<()>;
+
+    /// Asks for a copy from the device, of at most [`MOST_REQUESTED`] bytes, that [`Self::collect`] gives later.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn request(&self, from: Span<'_>) -> Result<Request>;
+
+    /// Waits until the device has come to a request, but for nothing behind it, and gives its bytes.
+    ///
+    /// # Errors
+    /// If the device, or something that was asked of it before, failed.
+    fn collect(&self, request: Request) -> Result<Vec<u8>>;
 
     /// Asks for one kernel: a grid of blocks of so many threads.
     ///

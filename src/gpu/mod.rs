@@ -15,4 +15,4 @@ pub mod launch;
 pub mod product;
 pub mod source;
 
-pub use device::{Device, Kind, Memory, Span};
+pub use device::{Device, Kind, Memory, Request, Span};

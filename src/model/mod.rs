@@ -27,6 +27,22 @@ use crate::config::{Architecture, EngineName, ModelConfig, Norm, Precision, RunC
 use crate::objective::{Batch, NO_TARGET};
 use crate::subnetwork::Subnetwork;
 
+/// What came of a training step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// The mean loss over the micro-batches, before the update.
+    pub loss: f32,
+    /// The gradient's 2-norm, before clipping.
+    pub gradient_norm: f32,
+}
+
+impl Outcome {
+    /// Whether both are numbers: else the step has changed nothing.
+    pub fn is_finite(self) -> bool {
+        self.loss.is_finite() && self.gradient_norm.is_finite()
+    }
+}
+
 /// Something that can train the model. All losses are means: over predicted tokens, in nats; of an MLP over a batch's
 /// values, squared errors.
 pub trait Engine: Send {
@@ -45,6 +61,40 @@ pub trait Engine: Send {
 
     /// AdamW with the gradient at hand.
     fn update(&mut self, rule: &UpdateRule) -> Result<()>;
+
+    /// One whole training step: [`Self::gradient`], clipped to the 2-norm `clip` (0: not at all), and [`Self::update`] with
+    /// `rule`. A step whose loss or gradient is not finite changes no weight, nor does any that was asked for behind it.
+    /// None: it is under way, and its outcome is the next that [`Self::outcome`] gives. No gradient is at hand then.
+    ///
+    /// # Errors
+    /// As [`Self::gradient`].
+    fn train(
+        &mut self,
+        micro_batches: &[Batch],
+        subnetwork: &Subnetwork,
+        rule: &UpdateRule,
+        clip: f64,
+    ) -> Result<Option<Outcome>> {
+        let loss = self.gradient(micro_batches, subnetwork)?;
+        let outcome = Outcome { loss, gradient_norm: self.gradient_norm()? };
+        if outcome.is_finite() {
+            self.update(&rule.clipped(clip, outcome.gradient_norm))?;
+        }
+        Ok(Some(outcome))
+    }
+
+    /// Steps that may be under way when another is asked for.
+    fn ahead(&self) -> usize {
+        0
+    }
+
+    /// Waits for the oldest step under way. Behind one that failed no other is under way any more.
+    ///
+    /// # Errors
+    /// If there is none, or the device fails.
+    fn outcome(&mut self) -> Result<Outcome> {
+        bail!("no step is under way")
+    }
 
     /// The mean loss alone; changes nothing.
     fn loss(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<f32>;

@@ -11,12 +11,16 @@ use crate::method::{self, Edit};
 use crate::schedule::Schedule;
 
 impl Trainer {
-    /// Carries out one command, between steps.
+    /// Carries out one command, between steps; none if one of those under way has failed.
     ///
     /// # Errors
     /// If the engine, the checkpoint folder or the recording fails; a command that can't be carried out is no error but
     /// an [`Event::Refused`].
     pub fn apply(&mut self, command: Command, interrupted: Interrupted<'_>, emit: Emit<'_>) -> Result<()> {
+        self.settle(emit)?;
+        if self.is_over {
+            return Ok(());
+        }
         let step = self.state.step;
         let outcome = match command {
             Command::Pause if self.state.paused => Err("the run is paused already".to_owned()),

@@ -40,7 +40,7 @@ impl Trainer {
         let at =
             Context { settings: &config.method, shape: config.model.shape(), schedule: &self.state.schedule, step };
         let first = |count: usize| &self.evaluation[..count.min(self.evaluation.len())];
-        let rule = |norm| super::update_rule(&config.optimizer, rate, norm);
+        let rule = |norm| super::step::update_rule(&config.optimizer, rate).clipped(config.optimizer.clip, norm);
         let found = Subject {
             engine: self.engine.as_mut(),
             whole: LayerPath::from_layers(layers, 0..existing),
@@ -109,6 +109,13 @@ impl Trainer {
         })
     }
 
+    /// Whether measurements are due before this step.
+    pub(super) fn is_due_to_measure(&self, is_transition: bool) -> bool {
+        let (step, every) = (self.state.step, self.config.measure.every);
+        let is_due = (every > 0 && step.is_multiple_of(every)) || (is_transition && self.config.measure.transitions);
+        is_due && self.state.measured_at != Some(step)
+    }
+
     /// The measurements that are due before this step; false if interrupted.
     pub(super) fn measure_on_cadence(
         &mut self,
@@ -116,9 +123,8 @@ impl Trainer {
         interrupted: Interrupted<'_>,
         events: &mut Vec<Event>,
     ) -> Result<bool> {
-        let (step, every) = (self.state.step, self.config.measure.every);
-        let is_due = (every > 0 && step.is_multiple_of(every)) || (is_transition && self.config.measure.transitions);
-        if !is_due || self.state.measured_at == Some(step) {
+        let step = self.state.step;
+        if !self.is_due_to_measure(is_transition) {
             return Ok(true);
         }
         for what in self.config.measure.what.clone() {

@@ -10,6 +10,7 @@ mod commands;
 mod evaluation;
 mod growth;
 mod measuring;
+mod step;
 mod transition;
 
 use std::collections::HashMap;
@@ -17,18 +18,18 @@ use std::collections::HashMap;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{OptimizerConfig, RunConfig, Skipped};
+use crate::config::RunConfig;
 use crate::cost;
 use crate::data::Corpus;
 use crate::event::{Cause, Ending, Event, FORMAT, Forked, Score, Started, Why};
 use crate::layer_path::LayerPath;
-use crate::learning_rate::learning_rate;
 use crate::measure::coefficients::Coefficients;
 use crate::method::{self, Context, Method};
-use crate::model::{self, Engine, Parameter, UpdateRule};
+use crate::model::{self, Engine, Parameter};
 use crate::objective::{self, Batch, Objective};
 use crate::schedule::Schedule;
 use checkpoint::{Kind, Snapshot, Store};
+use step::UnderWay;
 use transition::Following;
 
 /// Told to stop in the middle of an evaluation?
@@ -126,6 +127,8 @@ pub struct Trainer {
     engine: Box<dyn Engine>,
     store: Box<dyn Store>,
     state: LoopState,
+    /// What was asked of the engine and not yet told.
+    under_way: UnderWay,
     /// The fixed evaluation batches, made once.
     evaluation: Vec<Batch>,
     /// Where a polynomial is learned.
@@ -142,10 +145,25 @@ impl Trainer {
     /// # Errors
     /// If objective and data don't fit, or the engine can't be built.
     pub fn new(config: RunConfig, corpus: Box<dyn Corpus>, store: Box<dyn Store>) -> Result<Self> {
+        // What the config asks for is checked before the model is made.
         let objective = objective::find(&config.objective.name).map_err(|m| config_error("objective.name", m))?;
-        let method = method::find(&config.method.name).map_err(|m| config_error("method.name", m))?;
         objective.check(corpus.vocabulary()).map_err(|m| config_error("objective.name", m))?;
         let engine = model::build(&config, corpus.vocabulary().size)?;
+        Self::with_engine(config, corpus, store, engine)
+    }
+
+    /// The same with an engine of the config's model that has its initial weights.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_engine(
+        config: RunConfig,
+        corpus: Box<dyn Corpus>,
+        store: Box<dyn Store>,
+        engine: Box<dyn Engine>,
+    ) -> Result<Self> {
+        let objective = objective::find(&config.objective.name).map_err(|m| config_error("objective.name", m))?;
+        let method = method::find(&config.method.name).map_err(|m| config_error("method.name", m))?;
         let evaluation = (0..config.evaluation.batches as u64)
             .map(|index| objective::evaluation_batch(corpus.as_ref(), objective, &config, index))
             .collect();
@@ -159,6 +177,7 @@ impl Trainer {
             engine,
             store,
             state,
+            under_way: UnderWay::new(),
             evaluation,
             coefficients,
             last_checkpoint: None,
@@ -332,11 +351,19 @@ impl Trainer {
     }
 
     /// The duties of the next step and the step itself; or, behind the last step, the run's end. If `interrupted` says so
-    /// in the middle of the duties, they are dropped whole (and done anew later): call [`Self::apply`] first.
+    /// in the middle of the duties, they are dropped whole (and done anew later): call [`Self::apply`] first. The step may be
+    /// told of only when a few more were asked for, or by [`Self::settle`].
     ///
     /// # Errors
     /// As [`Self::apply`]. A non-finite loss is no error: it ends the run as [`Event::Failed`].
     pub fn advance(&mut self, interrupted: Interrupted<'_>, emit: Emit<'_>) -> Result<()> {
+        if self.is_quiet() {
+            return self.step(emit);
+        }
+        self.settle(emit)?;
+        if self.is_over {
+            return Ok(());
+        }
         let is_last = self.state.step == self.state.schedule.total_steps();
         self.save_stage(emit)?;
         if !is_last && !self.grow(interrupted, emit)? {
@@ -359,6 +386,17 @@ impl Trainer {
         self.step(emit)
     }
 
+    /// Whether there is nothing to do before the next step, and there is one.
+    fn is_quiet(&self) -> bool {
+        self.state.step < self.state.schedule.total_steps()
+            && !self.is_stage_new()
+            && self.state.existing.is_some_and(|now| self.method.existing(&self.context()) <= now)
+            && self.probe_due(false).is_none()
+            && !self.is_due_to_evaluate()
+            && !self.is_due_to_measure(false)
+            && !self.is_due_to_save()
+    }
+
     /// Writes a checkpoint where another stage begins: with the weights and the table of before, so that a fork from there
     /// is free to go on in another way. It counts for the cadence's as well.
     fn save_stage(&mut self, emit: Emit<'_>) -> Result<()> {
@@ -375,6 +413,12 @@ impl Trainer {
         }
         let saved = self.save(Kind::Stage(stage))?;
         self.emit(emit, saved)
+    }
+
+    fn is_due_to_evaluate(&self) -> bool {
+        let (step, every) = (self.state.step, self.config.evaluation.every);
+        let is_last = step == self.state.schedule.total_steps();
+        (is_last || (every > 0 && step.is_multiple_of(every))) && self.state.evaluated_at != Some(step)
     }
 
     fn is_due_to_save(&self) -> bool {
@@ -398,9 +442,7 @@ impl Trainer {
         if !self.probe(is_last, interrupted, &mut events)? {
             return Ok(None);
         }
-        let every = self.config.evaluation.every;
-        let is_due = is_last || (every > 0 && step.is_multiple_of(every));
-        if is_due && self.state.evaluated_at != Some(step) {
+        if self.is_due_to_evaluate() {
             let layers = self.state.schedule.layers;
             let current = self.state.schedule.lookup(step).path_length;
             let lengths = if current == layers || !self.is_whole() { vec![current] } else { vec![current, layers] };
@@ -420,67 +462,6 @@ impl Trainer {
         Ok(Some(events))
     }
 
-    /// One training step.
-    fn step(&mut self, emit: Emit<'_>) -> Result<()> {
-        let step = self.state.step;
-        let stage = self.state.schedule.stage_at(step);
-        let subnetwork = method::training_subnetwork(self.method, &self.context(), self.config.seed);
-        let path = subnetwork.path();
-        if let Some(expected) = self.drifted(step) {
-            self.emit(emit, Event::ExpectationChanged { step, expected })?;
-        }
-        let parts: Vec<_> = (0..path.path_length()).filter_map(|slot| subnetwork.parts(slot)).collect();
-        if !parts.is_empty() {
-            let (settings, shape) = (&self.config.method, self.config.model.shape());
-            let (heads, columns) = parts.into_iter().map(|p| method::parts_text(settings, shape, p)).unzip();
-            self.emit(emit, Event::PartsDrawn { step, heads, columns })?;
-        }
-        let micro_batches = self.micro_batches(step);
-        let loss = self.engine.gradient(&micro_batches, &subnetwork)?;
-        let gradient_norm = self.engine.gradient_norm()?;
-        if !(loss.is_finite() && gradient_norm.is_finite()) {
-            let what = if loss.is_finite() { "gradient" } else { "loss" };
-            let text = self.corpus.decode(&micro_batches[0].inputs[..micro_batches[0].context.min(12)]);
-            let reason = format!(
-                "the {what} of step {step} is not finite (layer path {path}, first sequence \"{}\"); \
-                 the weights are those before the step; try a lower optimizer.learning_rate or a lower optimizer.clip",
-                text.trim()
-            );
-            return self.fail(Cause::Diverged, reason, emit);
-        }
-        let rate = self.learning_rate(step);
-        self.engine.update(&update_rule(&self.config.optimizer, rate, gradient_norm))?;
-        self.state.step += 1;
-        self.state.granted = self.state.granted.saturating_sub(1);
-        self.state.full_loss = None;
-        self.emit(emit, Event::Stepped { step, stage, path, loss, learning_rate: rate as f32, gradient_norm })
-    }
-
-    /// Each layer's probability to be active, if it has moved since the step before: by a twentieth of a layer in all, so
-    /// that a slow drift isn't told in every step.
-    fn drifted(&self, step: u64) -> Option<Vec<f32>> {
-        let stage = self.state.schedule.stage_at(step);
-        if !self.method.drifts() || step == self.state.schedule.start(stage) {
-            return None;
-        }
-        let at = |step| method::expectation(self.method, &Context { step, ..self.context() });
-        let rounded = |expected: &[f32]| (20.0 * expected.iter().sum::<f32>()).round();
-        let (before, now) = (at(step - 1), at(step));
-        (rounded(&before) != rounded(&now)).then_some(now)
-    }
-
-    /// The batches of a training step.
-    fn micro_batches(&self, step: u64) -> Vec<Batch> {
-        (0..self.config.train.accumulate as u64)
-            .map(|micro| objective::training_batch(self.corpus.as_ref(), self.objective, &self.config, step, micro))
-            .collect()
-    }
-
-    /// The learning rate of a training step.
-    fn learning_rate(&self, step: u64) -> f64 {
-        learning_rate(&self.config.optimizer, &self.state.schedule, step) * f64::from(self.state.learning_rate_scale)
-    }
-
     /// Ends the run in an error, keeping the state before the failing step.
     ///
     /// # Errors
@@ -495,19 +476,6 @@ impl Trainer {
         let last_checkpoint = self.last_checkpoint.clone();
         let step = self.state.step;
         self.emit(emit, Event::Failed { step, cause, reason, last_checkpoint })
-    }
-}
-
-/// What the optimizer does in a step with a gradient of that norm.
-fn update_rule(o: &OptimizerConfig, learning_rate: f64, gradient_norm: f32) -> UpdateRule {
-    let is_clipped = o.clip > 0.0 && f64::from(gradient_norm) > o.clip;
-    UpdateRule {
-        learning_rate,
-        betas: o.betas,
-        epsilon: o.epsilon,
-        weight_decay: o.weight_decay,
-        gradient_scale: if is_clipped { o.clip / f64::from(gradient_norm) } else { 1.0 },
-        zero_gradient_for_skipped: o.skipped == Skipped::ZeroGrad,
     }
 }
 

@@ -46,9 +46,28 @@ fn is_probe(after: u64, window: u64) -> bool {
 }
 
 impl Trainer {
+    /// Whether the next step's stage, its path length or the table is new.
+    pub(super) fn is_stage_new(&self) -> bool {
+        let schedule = &self.state.schedule;
+        let stage = schedule.stage_at(self.state.step);
+        self.state.announced.as_ref().is_none_or(|before| before.stage != stage || before.schedule != *schedule)
+    }
+
+    /// Whether the transition that is being followed is to be measured before the next step, and whether for the last time.
+    pub(super) fn probe_due(&self, is_last: bool) -> Option<bool> {
+        let following = self.state.following.as_ref()?;
+        let (step, window) = (self.state.step, self.config.evaluation.transition_window);
+        let after = step - following.so_far.at;
+        let is_end = after >= window || is_last;
+        (following.measured_at != step && (is_end || is_probe(after, window))).then_some(is_end)
+    }
+
     /// Announces the stage of the next step if it, its path length or the table is new, and measures a transition.
     /// False if interrupted.
     pub(super) fn enter_stage(&mut self, interrupted: Interrupted<'_>, events: &mut Vec<Event>) -> Result<bool> {
+        if !self.is_stage_new() {
+            return Ok(true);
+        }
         let step = self.state.step;
         let schedule = self.state.schedule.clone();
         let stage = schedule.stage_at(step);
@@ -60,9 +79,6 @@ impl Trainer {
             return Ok(true);
         };
         let by_hand = before.schedule != schedule;
-        if before.stage == stage && !by_hand {
-            return Ok(true);
-        }
         events.push(self.stage_entered(step, stage, by_hand));
         // A model that has grown can no longer be measured as it was; it was before.
         let grown = self.state.before_growth.take();
@@ -124,15 +140,9 @@ impl Trainer {
         events: &mut Vec<Event>,
     ) -> Result<bool> {
         let step = self.state.step;
-        let window = self.config.evaluation.transition_window;
-        let Some(following) = self.state.following.clone() else {
+        let (Some(following), Some(is_end)) = (self.state.following.clone(), self.probe_due(is_last)) else {
             return Ok(true);
         };
-        let after = step - following.so_far.at;
-        let is_end = after >= window || is_last;
-        if following.measured_at == step || !(is_end || is_probe(after, window)) {
-            return Ok(true);
-        }
         let (layers, to) = (self.state.schedule.layers, following.so_far.to);
         // The stage that it led to: one of the same length may have come behind it, with other fixed layers.
         let stages = &self.state.schedule.stages;

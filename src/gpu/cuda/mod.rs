@@ -1,11 +1,12 @@
 //! An NVIDIA GPU as a device: driver, run-time compiler and cuBLASLt, loaded when one is opened.
 //!
-//! One stream, in which everything runs in order; nothing waits but `download`. Owns context, stream and module. No
+//! One stream, in which everything runs in order; nothing waits but `download` and `collect`. Owns context, stream and module. No
 //! header, library or compiler of CUDA is needed to build this: what is missing when the program runs is said then.
 #![allow(unsafe_code)]
 
 mod compile;
 mod products;
+mod requests;
 mod staging;
 
 use std::cell::RefCell;
@@ -17,10 +18,11 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use cudarc::driver::{CudaContext, DriverError, result, sys};
 
 use self::products::Products;
+use self::requests::Requests;
 use self::staging::Staging;
-use super::Span;
 use super::device::{Argument, Columns, Device, Memory, OutOfMemory, Release};
 use super::source::Shape;
+use super::{Request, Span};
 
 /// The oldest architecture with what our kernels use: bf16 products and copies into shared memory without waiting.
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
@@ -41,6 +43,7 @@ pub struct Cuda {
     functions: RefCell<HashMap<&'static str, sys::CUfunction>>,
     products: RefCell<Products>,
     staging: RefCell<Staging>,
+    requests: RefCell<Requests>,
 }
 
 // SAFETY: stream, module and handles may be used from any thread, by one at a time: `Cuda` is not `Sync`. Every function
@@ -141,6 +144,7 @@ impl Cuda {
             functions: RefCell::default(),
             products: RefCell::new(Products::new()?),
             staging: RefCell::default(),
+            requests: RefCell::default(),
             context,
         })
     }
@@ -235,6 +239,21 @@ impl Device for Cuda {
         self.wait()
     }
 
+    fn request(&self, from: Span<'_>) -> Result<Request> {
+        self.bind()?;
+        // SAFETY: the context is bound, and the stream ours.
+        let number = unsafe { self.requests.borrow_mut().ask(from, self.stream) }?;
+        self.staging.borrow_mut().mark(number);
+        Ok(Request(number))
+    }
+
+    fn collect(&self, request: Request) -> Result<Vec<u8>> {
+        self.bind()?;
+        let bytes = self.requests.borrow_mut().take(request.0)?;
+        self.staging.borrow_mut().passed(request.0);
+        Ok(bytes)
+    }
+
     unsafe fn launch(
         &self,
         kernel: &'static str,
@@ -272,6 +291,7 @@ impl Drop for Cuda {
             }
             self.products.borrow_mut().close();
             self.staging.borrow_mut().close();
+            self.requests.borrow_mut().close();
         }
     }
 }

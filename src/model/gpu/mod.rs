@@ -2,7 +2,8 @@
 //!
 //! The same loop as the CPU's (`fast`): forward over the active layers, backward over them in reverse, the optimizer over
 //! their parameters alone; a skipped layer launches nothing. Weights, moments, activations and gradients stay on the
-//! device, in buffers that are kept from step to step; the host waits once per step, for loss and gradient norm together.
+//! device, in buffers that are kept from step to step, and so is what a step comes to: the host asks for a step, and takes the
+//! outcome when it has asked for the next ones (`train`).
 //! Knows nothing of schedules, data or files, nor of the device beyond `gpu::Device`.
 
 mod batch;
@@ -14,6 +15,7 @@ mod output;
 mod parts;
 mod pass;
 mod state;
+mod train;
 
 use anyhow::{Context, Result, ensure};
 
@@ -24,7 +26,8 @@ use self::layer::{Activations, Geometry, Scratch};
 use self::output::{Output, VOCABULARY_UNIT};
 use self::parts::Compact;
 use self::state::{Gradients, Group};
-use super::{Engine, Parameter, UpdateRule, check_batch, layout};
+use self::train::UnderWay;
+use super::{Engine, Outcome, Parameter, UpdateRule, check_batch, layout};
 use crate::config::{ModelConfig, Precision};
 use crate::gpu::launch::Kernels;
 use crate::gpu::source::{MOST_WIDTH, Shape};
@@ -43,6 +46,7 @@ pub struct Gpu {
     layers: Vec<Group>,
     output: Group,
     work: Work,
+    under_way: UnderWay,
 }
 
 /// Buffers that outlive a step.
@@ -62,6 +66,8 @@ struct Work {
     output_grads: Gradients,
     squares: Buffer, // f64, of blocks of gradients
     results: Buffer, // f64: the sum of squares, and each micro-batch's loss
+    outcome: Buffer, // f32: loss and norm of a step
+    control: Buffer, // f32: what an update is told by them
     /// Whose parts `compact` holds.
     gathered: Option<Subnetwork>,
     /// The subnetwork of the gradient at hand, and its norm.
@@ -94,8 +100,17 @@ impl Gpu {
         let input = group(layout::input_shapes(model, vocabulary), VOCABULARY_UNIT)?;
         let layers = (0..model.layers).map(|_| group(layout::layer_shapes(model), 1)).collect::<Result<_>>()?;
         let output = group(layout::output_shapes(model, vocabulary), 1)?;
-        let mut engine =
-            Self { model: model.clone(), vocabulary, kernels, room, input, layers, output, work: Work::default() };
+        let mut engine = Self {
+            model: model.clone(),
+            vocabulary,
+            kernels,
+            room,
+            input,
+            layers,
+            output,
+            work: Work::default(),
+            under_way: UnderWay::new(),
+        };
         engine.put(&layout::initial(model, vocabulary, seed))?;
         Ok(engine)
     }
@@ -140,16 +155,27 @@ impl Gpu {
 }
 
 impl Gpu {
-    fn try_gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<f32> {
+    fn check(&self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<()> {
+        ensure!(!micro_batches.is_empty(), "no batch to train on");
+        micro_batches.iter().try_for_each(|batch| check_batch(batch, subnetwork, &self.model, self.vocabulary))
+    }
+
+    /// Asks for losses and gradient, and the gradient's sum of squares, all into `results`.
+    fn ask_gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<()> {
+        // No gradient is at hand until this one is whole.
+        self.work.gradient = None;
         self.gather(subnetwork)?;
         self.fit_gradients(subnetwork, micro_batches.len())?;
-        let count = micro_batches.len();
-        let scale = 1.0 / count as f32;
+        let scale = 1.0 / micro_batches.len() as f32;
         for (micro, batch) in micro_batches.iter().enumerate() {
             self.loss_and_gradient(batch, subnetwork, scale, micro)?;
         }
-        self.square(subnetwork)?;
-        // The step's one wait.
+        self.square(subnetwork)
+    }
+
+    fn try_gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<f32> {
+        self.ask_gradient(micro_batches, subnetwork)?;
+        let count = micro_batches.len();
         let results: Vec<f64> = download(self.kernels.device(), self.work.results.span(Kind::F64, 1 + count))?;
         self.work.gradient = Some((subnetwork.clone(), results[0].sqrt()));
         Ok((results[1..].iter().sum::<f64>() / count as f64) as f32)
@@ -191,12 +217,7 @@ impl Engine for Gpu {
     }
 
     fn gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<f32> {
-        ensure!(!micro_batches.is_empty(), "no batch to train on");
-        for batch in micro_batches {
-            check_batch(batch, subnetwork, &self.model, self.vocabulary)?;
-        }
-        // No gradient is at hand until this one is whole.
-        self.work.gradient = None;
+        self.check(micro_batches, subnetwork)?;
         let length = subnetwork.path().path_length();
         self.try_gradient(micro_batches, subnetwork).map_err(|e| self.told(e, &micro_batches[0], length, true))
     }
@@ -212,21 +233,28 @@ impl Engine for Gpu {
         if self.work.gathered.as_ref() != Some(&subnetwork) {
             self.gather(&subnetwork)?;
         }
-        let Self { kernels, input, layers, output, work, .. } = self;
-        let path = subnetwork.path();
-        input.update(kernels, Some(work.input_grads.all()), rule)?;
-        let mut slots = 0..path.path_length();
-        for (layer, group) in layers.iter_mut().enumerate() {
-            match path.is_active(layer).then(|| slots.next()).flatten() {
-                Some(slot) => match subnetwork.parts(slot) {
-                    Some(_) => work.compact[slot].update(kernels, group, &work.layer_grads[slot], rule)?,
-                    None => group.update(kernels, Some(work.layer_grads[slot].all()), rule)?,
-                },
-                None if rule.zero_gradient_for_skipped => group.update(kernels, None, rule)?,
-                None => {}
-            }
-        }
-        output.update(kernels, Some(work.output_grads.all()), rule)
+        self.ask_update(&subnetwork, rule, false)
+    }
+
+    fn train(
+        &mut self,
+        micro_batches: &[Batch],
+        subnetwork: &Subnetwork,
+        rule: &UpdateRule,
+        clip: f64,
+    ) -> Result<Option<Outcome>> {
+        self.check(micro_batches, subnetwork)?;
+        let length = subnetwork.path().path_length();
+        let asked = self.ask_step(micro_batches, subnetwork, rule, clip);
+        asked.map_err(|e| self.told(e, &micro_batches[0], length, true)).map(|()| None)
+    }
+
+    fn ahead(&self) -> usize {
+        train::AHEAD
+    }
+
+    fn outcome(&mut self) -> Result<Outcome> {
+        self.take_outcome()
     }
 
     fn loss(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<f32> {
@@ -272,6 +300,7 @@ impl Engine for Gpu {
     }
 
     fn parameters(&self) -> Result<Vec<Parameter>> {
+        ensure!(self.under_way.is_empty(), "steps are under way: take their outcomes first");
         let mut all = self.input.get(&self.kernels)?;
         for (layer, group) in self.layers.iter().enumerate() {
             let own = group.get(&self.kernels)?.into_iter();
@@ -283,6 +312,7 @@ impl Engine for Gpu {
 
     fn set_parameters(&mut self, parameters: Vec<Parameter>) -> Result<()> {
         layout::check_fit(&layout::shapes(&self.model, self.vocabulary), &parameters).map_err(anyhow::Error::msg)?;
+        ensure!(self.under_way.is_empty(), "steps are under way: take their outcomes first");
         self.work.gradient = None;
         self.put(&parameters)
     }

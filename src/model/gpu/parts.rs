@@ -84,8 +84,15 @@ impl Compact {
     }
 
     /// One AdamW update of the computed parts of a layer: of nothing else, or, where skipped parameters are fed zeros, of
-    /// everything. As the CPU's `parts::update`.
-    pub fn update(&mut self, kernels: &Kernels, layer: &mut Group, grads: &Gradients, rule: &UpdateRule) -> Result<()> {
+    /// everything. As the CPU's `parts::update`; `control` as [`Group::update`]'s.
+    pub fn update(
+        &mut self,
+        kernels: &Kernels,
+        layer: &mut Group,
+        grads: &Gradients,
+        rule: &UpdateRule,
+        control: Option<Span<'_>>,
+    ) -> Result<()> {
         let device = kernels.device();
         let widths: Vec<_> = layer.names().iter().map(|(_, shape)| Selection::width(shape)).collect();
         if rule.zero_gradient_for_skipped {
@@ -95,7 +102,7 @@ impl Compact {
             for (index, &width) in widths.iter().enumerate() {
                 kernels.scatter_part(layer.places.of(full, index), grads.of(index), self.indices(index), width)?;
             }
-            return layer.update(kernels, Some(full), rule);
+            return layer.update(kernels, Some(full), rule, control);
         }
         let total = self.places().total;
         for buffer in &mut self.spare {
@@ -112,7 +119,7 @@ impl Compact {
             }
         }
         let [first, second] = moments;
-        kernels.adamw([self.single(), first, second], Some(grads.all()), None, &factors)?;
+        kernels.adamw([self.single(), first, second], Some(grads.all()), None, control, &factors)?;
         for (index, &width) in widths.iter().enumerate() {
             for (to, from) in layer.all(index).into_iter().zip([self.single(), first, second]) {
                 kernels.scatter_part(to, self.places().of(from, index), self.indices(index), width)?;

@@ -168,14 +168,26 @@ impl Group {
         each.collect()
     }
 
-    /// One AdamW update with a gradient that stands as the parameters do; without, as with one of zeros.
-    pub fn update(&mut self, kernels: &Kernels, gradient: Option<Span<'_>>, rule: &UpdateRule) -> Result<()> {
+    /// One AdamW update with a gradient that stands as the parameters do; without, as with one of zeros. `control`: what the
+    /// device itself has found about it ([`Kernels::judge`]).
+    pub fn update(
+        &mut self,
+        kernels: &Kernels,
+        gradient: Option<Span<'_>>,
+        rule: &UpdateRule,
+        control: Option<Span<'_>>,
+    ) -> Result<()> {
         if self.names.is_empty() {
             return Ok(());
         }
         let factors = self.factors(rule, self.places.ends());
         let [first, second] = self.moments();
-        kernels.adamw([self.single(), first, second], gradient, self.copy(), &factors)
+        kernels.adamw([self.single(), first, second], gradient, self.copy(), control, &factors)
+    }
+
+    /// The newest update has changed nothing: it doesn't count.
+    pub fn uncount_update(&mut self) {
+        self.updates.iter_mut().for_each(|n| *n -= 1);
     }
 
     /// Counts one more update, and gives all parameters' factors in it, of a buffer in which they end there.
