@@ -46,8 +46,9 @@ impl UpdateRule {
     /// The same, for a gradient of that 2-norm that is to have the norm `clip` at most (0: any).
     #[must_use]
     pub fn clipped(self, clip: f64, gradient_norm: f32) -> Self {
-        let is_clipped = clip > 0.0 && f64::from(gradient_norm) > clip;
-        Self { gradient_scale: if is_clipped { clip / f64::from(gradient_norm) } else { 1.0 }, ..self }
+        let norm = f64::from(gradient_norm);
+        let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
+        Self { gradient_scale: self.gradient_scale * scale, ..self }
     }
 
     /// The scalar factors of a parameter of so many dimensions in its update number `updates`: computed in f64, then once
@@ -135,6 +136,14 @@ mod tests {
         adamw(&mut a, Some(&[2.0; 4]), &UpdateRule { gradient_scale: 0.25, ..RULE });
         adamw(&mut b, Some(&[0.5; 4]), &RULE);
         assert_eq!(a, b);
+    }
+
+    #[test]
+    fn clipping_gives_a_larger_gradient_the_wanted_norm_and_leaves_others() {
+        let scale = |clip, norm| RULE.clipped(clip, norm).gradient_scale;
+        assert_eq!([scale(1.0, 4.0), scale(1.0, 1.0), scale(1.0, 0.5), scale(0.0, 9.0)], [0.25, 1.0, 1.0, 1.0]);
+        let half = UpdateRule { gradient_scale: 0.5, ..RULE };
+        assert_eq!(half.clipped(1.0, 4.0).gradient_scale, 0.125);
     }
 
     #[test]

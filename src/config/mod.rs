@@ -238,6 +238,8 @@ pub struct TrainConfig {
     pub threads: usize,
     /// What products are computed in: `f32` or `bf16` (sums, weights and everything else stay f32).
     pub precision: Precision,
+    /// Whether the same run gives the same bits each time; else it may be quicker, on a GPU.
+    pub deterministic: bool,
 }
 
 /// What products are computed in.
@@ -271,6 +273,7 @@ impl Default for TrainConfig {
             device: "auto".to_owned(),
             threads: 0,
             precision: Precision::F32,
+            deterministic: true,
         }
     }
 }

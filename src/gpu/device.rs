@@ -116,6 +116,11 @@ impl Span<'_> {
         self.len * self.kind.size()
     }
 
+    /// The same, of which nobody knows any more whether its memory is alive: for [`super::calls::Call`] alone.
+    pub(super) fn detached(self) -> Span<'static> {
+        Span { address: self.address, len: self.len, kind: self.kind, memory: PhantomData }
+    }
+
     /// Some of its elements.
     ///
     /// # Panics
@@ -236,6 +241,13 @@ pub trait Device: Send {
     /// # Errors
     /// If the device, or something that was asked of it before, failed.
     fn collect(&self, request: Request) -> Result<Vec<u8>>;
+
+    /// Calls `ask`, which asks for kernels and products and for nothing else; what it asks for may be put before the driver as
+    /// one thing, at the end.
+    ///
+    /// # Errors
+    /// If the device or `ask` fails; then nothing may have been asked for.
+    fn together(&self, ask: &mut dyn FnMut() -> Result<()>) -> Result<()>;
 
     /// Asks for one kernel: a grid of blocks of so many threads.
     ///

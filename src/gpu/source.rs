@@ -34,6 +34,11 @@ impl Shape {
         self.store == Kind::Bf16 && self.head.is_multiple_of(16) && self.head <= 128
     }
 
+    /// Whether there is a quicker way back through attention that doesn't give the same bits each time.
+    pub fn has_loose_attention(self) -> bool {
+        self.has_tensor_attention() && self.head <= 64
+    }
+
     /// All kernels as one program.
     pub fn program(self) -> String {
         let store = if self.store == Kind::Bf16 { "bf16" } else { "float" };

@@ -5,6 +5,7 @@
 //! same names, shapes and initial values under both. Never touches a terminal, a channel, a clock or a file.
 
 mod block;
+mod device;
 mod ends;
 pub mod fast;
 pub mod gpu;
@@ -15,12 +16,13 @@ mod parts;
 pub mod reference;
 mod sums;
 
+pub use device::{find_device, gpu_of};
 pub use growth::grow;
 pub use layout::shapes;
 
 pub use crate::optim::{Parameter, UpdateRule};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Device};
 
 use crate::config::{Architecture, EngineName, ModelConfig, Norm, Precision, RunConfig};
@@ -131,90 +133,18 @@ pub fn build(config: &RunConfig, vocabulary: usize) -> Result<Box<dyn Engine>> {
         EngineName::Fast if config.model.architecture == Architecture::Mlp => {
             Box::new(mlp::Mlp::new(&config.model, config.seed, t.threads, t.precision)?)
         }
-        EngineName::Fast => match graphics(&t.device)? {
-            Some(number) => on_gpu(config, vocabulary, number)?,
+        EngineName::Fast => match device::graphics(&t.device)? {
+            Some(number) => device::on_gpu(config, vocabulary, number)?,
             None => Box::new(fast::Fast::new(&config.model, vocabulary, config.seed, t.threads, t.precision)?),
         },
         EngineName::Reference => {
             let device = match t.device.as_str() {
-                "metal" => metal()?,
+                "metal" => device::metal()?,
                 _ => Device::Cpu,
             };
             Box::new(reference::Reference::new(&config.model, vocabulary, config.seed, device, DType::F32))
         }
     })
-}
-
-/// That this build and this machine have the device that a config's run trains on: to be asked before a run is begun.
-///
-/// # Errors
-/// Saying what is missing.
-pub fn find_device(config: &RunConfig) -> Result<()> {
-    match gpu_of(config) {
-        Some(number) => find_gpu(number).context("train.device"),
-        None if config.train.device == "metal" => metal().map(|_| ()),
-        None => Ok(()),
-    }
-}
-
-/// The number of the NVIDIA GPU that a config's run trains on, if it does.
-pub fn gpu_of(config: &RunConfig) -> Option<usize> {
-    let is_fast = config.train.engine == EngineName::Fast && config.model.architecture != Architecture::Mlp;
-    graphics(&config.train.device).ok().flatten().filter(|_| is_fast)
-}
-
-/// The number of the NVIDIA GPU that `train.device` names; none for the CPU. `auto` is the first GPU, where there is one
-/// and this build can use it.
-fn graphics(device: &str) -> Result<Option<usize>> {
-    let (kind, number) = device.split_once(':').unwrap_or((device, "0"));
-    Ok(match kind {
-        "cuda" => Some(number.parse().with_context(|| format!("train.device: {device} names no GPU"))?),
-        "auto" if has_gpu() => Some(0),
-        _ => None,
-    })
-}
-
-#[cfg(feature = "cuda")]
-fn has_gpu() -> bool {
-    crate::gpu::cuda::is_there()
-}
-
-#[cfg(not(feature = "cuda"))]
-fn has_gpu() -> bool {
-    false
-}
-
-#[cfg(feature = "cuda")]
-fn find_gpu(number: usize) -> Result<()> {
-    crate::gpu::cuda::find(number)
-}
-
-#[cfg(not(feature = "cuda"))]
-fn find_gpu(_: usize) -> Result<()> {
-    bail!("this program was built without cuda; build it with --features cuda, or use --device cpu")
-}
-
-#[cfg(feature = "cuda")]
-fn on_gpu(config: &RunConfig, vocabulary: usize, number: usize) -> Result<Box<dyn Engine>> {
-    let (m, precision) = (&config.model, config.train.precision);
-    let device = crate::gpu::cuda::Cuda::open(number, gpu::shape(m, precision)).context("train.device")?;
-    Ok(Box::new(gpu::Gpu::new(Box::new(device), m, vocabulary, config.seed, precision)?))
-}
-
-#[cfg(not(feature = "cuda"))]
-fn on_gpu(_: &RunConfig, _: usize, number: usize) -> Result<Box<dyn Engine>> {
-    find_gpu(number).context("train.device")?;
-    bail!("train.device: no GPU")
-}
-
-#[cfg(feature = "metal")]
-fn metal() -> Result<Device> {
-    Device::new_metal(0).context("opening the GPU metal")
-}
-
-#[cfg(not(feature = "metal"))]
-fn metal() -> Result<Device> {
-    bail!("train.device: this program was built without metal; build it with --features metal, or use cpu")
 }
 
 /// Whether a batch is one of the model's, and the subnetwork as well.

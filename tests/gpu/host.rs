@@ -2,6 +2,7 @@
 //! defines them. Memory is fenced, so that a
 //! kernel that writes beside it is seen.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::process::Command;
@@ -10,9 +11,10 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use anyhow::{Context, Result, ensure};
 use libloading::Library;
+use raptr_tui::gpu::calls::{Call, Next, Repeats};
 use raptr_tui::gpu::device::{Argument, Columns, OutOfMemory, Release};
 use raptr_tui::gpu::source::Shape;
-use raptr_tui::gpu::{Device, Kind, Memory, Span};
+use raptr_tui::gpu::{Device, Kind, Memory, Request, Span};
 
 /// As `cuda_on_host.h` has it.
 #[repr(C)]
@@ -100,6 +102,13 @@ pub struct Host {
     is_greedy: bool,
     /// How often each kernel was asked for, by name.
     pub launches: Arc<Mutex<HashMap<&'static str, usize>>>,
+    /// Copies that were asked for, by number.
+    requests: RefCell<HashMap<usize, Vec<u8>>>,
+    /// What is being collected, and what was made of what came again: the calls as they were then.
+    calls: RefCell<Option<Vec<Call>>>,
+    repeats: RefCell<Repeats<Vec<Call>>>,
+    /// How often what was made was asked for.
+    pub repeated: Arc<AtomicU64>,
 }
 
 impl Host {
@@ -111,6 +120,10 @@ impl Host {
             limit: u64::MAX,
             is_greedy: false,
             launches: Arc::default(),
+            requests: RefCell::default(),
+            calls: RefCell::default(),
+            repeats: RefCell::default(),
+            repeated: Arc::default(),
         }
     }
 
@@ -176,12 +189,14 @@ impl Device for Host {
     }
 
     fn clear(&self, span: Span<'_>) -> Result<()> {
+        assert!(self.calls.borrow().is_none(), "between calls that are collected");
         // SAFETY: a span is within an allocation.
         unsafe { std::ptr::write_bytes(span.address() as *mut u8, 0, span.bytes()) };
         Ok(())
     }
 
     fn upload(&self, to: Span<'_>, bytes: &[u8]) -> Result<()> {
+        assert!(self.calls.borrow().is_none(), "between calls that are collected");
         ensure!(bytes.len() <= to.bytes(), "{} bytes for {to:?}", bytes.len());
         // SAFETY: checked a line above.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.address() as *mut u8, bytes.len()) };
@@ -189,10 +204,46 @@ impl Device for Host {
     }
 
     fn download(&self, from: Span<'_>, bytes: &mut [u8]) -> Result<()> {
+        assert!(self.calls.borrow().is_none(), "between calls that are collected");
         ensure!(bytes.len() <= from.bytes(), "{} bytes of {from:?}", bytes.len());
         // SAFETY: checked a line above.
         unsafe { std::ptr::copy_nonoverlapping(from.address() as *const u8, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
+    }
+
+    fn request(&self, from: Span<'_>) -> Result<Request> {
+        let mut bytes = vec![0; from.bytes()];
+        self.download(from, &mut bytes)?;
+        let number = (0..).find(|n| !self.requests.borrow().contains_key(n)).unwrap();
+        self.requests.borrow_mut().insert(number, bytes);
+        Ok(Request(number))
+    }
+
+    fn collect(&self, request: Request) -> Result<Vec<u8>> {
+        self.requests.borrow_mut().remove(&request.0).context("no such request")
+    }
+
+    /// As CUDA's: what comes again is made of what was asked for before.
+    fn together(&self, ask: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        *self.calls.borrow_mut() = Some(Vec::new());
+        let asked = ask();
+        let calls = self.calls.borrow_mut().take().unwrap();
+        asked?;
+        let key = Repeats::<Vec<Call>>::key(&calls);
+        let mut repeats = self.repeats.borrow_mut();
+        let calls = match repeats.next(&key) {
+            Next::Plain => calls,
+            Next::Make => {
+                repeats.keep(key, Some(calls.clone()));
+                calls
+            }
+            Next::Ready(before) => {
+                self.repeated.fetch_add(1, Ordering::Relaxed);
+                before.clone()
+            }
+        };
+        // SAFETY: nothing has been dropped since they were asked for.
+        calls.iter().try_for_each(|call| unsafe { call.ask(self) })
     }
 
     unsafe fn launch(
@@ -202,6 +253,10 @@ impl Device for Host {
         threads: usize,
         arguments: &[Argument],
     ) -> Result<()> {
+        if let Some(calls) = self.calls.borrow_mut().as_mut() {
+            calls.push(Call::launch(name, grid, threads, arguments));
+            return Ok(());
+        }
         assert!(grid[0] > 0 && grid[1] > 0 && grid[1] < 1 << 16, "{name}: a grid of {grid:?}");
         *self.launches.lock().unwrap().entry(name).or_default() += 1;
         // SAFETY: every kernel of the program is exported as such a function.
@@ -218,6 +273,10 @@ impl Device for Host {
     }
 
     unsafe fn multiply(&self, p: &Columns<'_>) -> Result<()> {
+        if let Some(calls) = self.calls.borrow_mut().as_mut() {
+            calls.push(Call::multiply(p));
+            return Ok(());
+        }
         let [a, b] = p.factors;
         for column in 0..p.n {
             for row in 0..p.m {

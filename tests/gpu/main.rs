@@ -8,6 +8,7 @@ mod engine;
 mod host;
 mod kernels;
 mod memory;
+mod train;
 
 use std::process::Command;
 

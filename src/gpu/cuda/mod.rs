@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod compile;
+mod graphs;
 mod products;
 mod requests;
 mod staging;
@@ -12,14 +13,17 @@ mod staging;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use cudarc::driver::{CudaContext, DriverError, result, sys};
 
+use self::graphs::Graphs;
 use self::products::Products;
 use self::requests::Requests;
 use self::staging::Staging;
+use super::calls::Call;
 use super::device::{Argument, Columns, Device, Memory, OutOfMemory, Release};
 use super::source::Shape;
 use super::{Request, Span};
@@ -44,6 +48,10 @@ pub struct Cuda {
     products: RefCell<Products>,
     staging: RefCell<Staging>,
     requests: RefCell<Requests>,
+    /// What was asked for since [`Device::together`] was begun, if it was.
+    calls: RefCell<Option<Vec<Call>>>,
+    graphs: RefCell<Graphs>,
+    later: Arc<Later>,
 }
 
 // SAFETY: stream, module and handles may be used from any thread, by one at a time: `Cuda` is not `Sync`. Every function
@@ -53,15 +61,37 @@ unsafe impl Send for Cuda {}
 /// Frees memory of a context.
 struct Heap {
     context: Arc<CudaContext>,
+    later: Arc<Later>,
+}
+
+/// Memory that nobody holds any more, but which calls that are still being collected may name.
+#[derive(Default)]
+struct Later {
+    is_collecting: AtomicBool,
+    addresses: Mutex<Vec<u64>>,
+}
+
+impl Later {
+    fn addresses(&self) -> MutexGuard<'_, Vec<u64>> {
+        // A thread that died while it held them left them as they were.
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Release for Heap {
     fn release(&self, address: u64, _: usize) {
-        // Whatever was asked for before may still use it. Where waiting fails the device is lost, and its memory with it.
-        if self.context.synchronize().is_ok() {
-            // SAFETY: `address` came from `malloc_sync`, once.
-            let _ = unsafe { result::free_sync(address) };
+        if self.later.is_collecting.load(Ordering::Relaxed) {
+            return self.later.addresses().push(address);
         }
+        free(&self.context, address);
+    }
+}
+
+fn free(context: &CudaContext, address: u64) {
+    // Whatever was asked for before may still use it. Where waiting fails the device is lost, and its memory with it.
+    if context.synchronize().is_ok() {
+        // SAFETY: `address` came from `malloc_sync`, and is freed once: by `Memory`.
+        let _ = unsafe { result::free_sync(address) };
     }
 }
 
@@ -145,12 +175,31 @@ impl Cuda {
             products: RefCell::new(Products::new()?),
             staging: RefCell::default(),
             requests: RefCell::default(),
+            calls: RefCell::default(),
+            graphs: RefCell::default(),
+            later: Arc::default(),
             context,
         })
     }
 
     fn bind(&self) -> Result<()> {
         self.context.bind_to_thread().map_err(driver("binding its context"))
+    }
+
+    /// That nothing is asked for between calls that are collected: it would come before them.
+    fn not_collecting(&self) -> Result<()> {
+        ensure!(self.calls.borrow().is_none(), "calls that are collected are kernels and products alone");
+        Ok(())
+    }
+
+    /// Asks for calls that were collected.
+    ///
+    /// # Safety
+    /// As for [`Call::ask`].
+    unsafe fn ask_all(&self, calls: &[Call]) -> Result<()> {
+        let mut graphs = self.graphs.borrow_mut();
+        // SAFETY: the stream is ours, and the rest by our own contract.
+        unsafe { graphs.ask(calls, self.stream, &|call| call.ask(self)) }
     }
 
     fn wait(&self) -> Result<()> {
@@ -195,13 +244,15 @@ impl Device for Cuda {
             }
             Err(error) => return Err(driver("allocating memory")(error)),
         };
-        let memory = Memory::new(address, bytes, Arc::new(Heap { context: self.context.clone() }));
+        let memory =
+            Memory::new(address, bytes, Arc::new(Heap { context: self.context.clone(), later: self.later.clone() }));
         // SAFETY: the allocation is that long.
         unsafe { result::memset_d8_async(address, 0, size, self.stream) }.map_err(driver("clearing memory"))?;
         Ok(memory)
     }
 
     fn clear(&self, span: Span<'_>) -> Result<()> {
+        self.not_collecting()?;
         self.bind()?;
         if span.is_empty() {
             return Ok(());
@@ -212,6 +263,7 @@ impl Device for Cuda {
     }
 
     fn upload(&self, to: Span<'_>, bytes: &[u8]) -> Result<()> {
+        self.not_collecting()?;
         ensure!(bytes.len() <= to.bytes(), "{} bytes for {to:?}", bytes.len());
         self.bind()?;
         if bytes.is_empty() {
@@ -229,6 +281,7 @@ impl Device for Cuda {
     }
 
     fn download(&self, from: Span<'_>, bytes: &mut [u8]) -> Result<()> {
+        self.not_collecting()?;
         ensure!(bytes.len() <= from.bytes(), "{} bytes of {from:?}", bytes.len());
         self.bind()?;
         if bytes.is_empty() {
@@ -240,6 +293,7 @@ impl Device for Cuda {
     }
 
     fn request(&self, from: Span<'_>) -> Result<Request> {
+        self.not_collecting()?;
         self.bind()?;
         // SAFETY: the context is bound, and the stream ours.
         let number = unsafe { self.requests.borrow_mut().ask(from, self.stream) }?;
@@ -254,6 +308,21 @@ impl Device for Cuda {
         Ok(bytes)
     }
 
+    fn together(&self, ask: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        self.bind()?;
+        self.not_collecting()?;
+        *self.calls.borrow_mut() = Some(Vec::new());
+        self.later.is_collecting.store(true, Ordering::Relaxed);
+        let asked = ask();
+        let calls = self.calls.borrow_mut().take().unwrap_or_default();
+        // SAFETY: whoever asked kept the contract, and what was dropped since has not been freed.
+        let done = asked.and_then(|()| unsafe { self.ask_all(&calls) });
+        self.later.is_collecting.store(false, Ordering::Relaxed);
+        let dropped = std::mem::take(&mut *self.later.addresses());
+        dropped.into_iter().for_each(|address| free(&self.context, address));
+        done
+    }
+
     unsafe fn launch(
         &self,
         kernel: &'static str,
@@ -261,6 +330,10 @@ impl Device for Cuda {
         threads: usize,
         arguments: &[Argument],
     ) -> Result<()> {
+        if let Some(calls) = self.calls.borrow_mut().as_mut() {
+            calls.push(Call::launch(kernel, grid, threads, arguments));
+            return Ok(());
+        }
         self.bind()?;
         let function = self.function(kernel)?;
         let [x, y] = [u32::try_from(grid[0])?, u32::try_from(grid[1])?];
@@ -274,6 +347,10 @@ impl Device for Cuda {
     }
 
     unsafe fn multiply(&self, product: &Columns<'_>) -> Result<()> {
+        if let Some(calls) = self.calls.borrow_mut().as_mut() {
+            calls.push(Call::multiply(product));
+            return Ok(());
+        }
         self.bind()?;
         // SAFETY: by our own contract.
         unsafe { self.products.borrow_mut().multiply(product, self.stream) }
@@ -286,6 +363,7 @@ impl Drop for Cuda {
             // SAFETY: ours, not used again; what fails here fails because the device is lost.
             unsafe {
                 let _ = result::stream::synchronize(self.stream);
+                self.graphs.borrow_mut().close();
                 let _ = result::module::unload(self.module);
                 let _ = result::stream::destroy(self.stream);
             }

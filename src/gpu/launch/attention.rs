@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 
-use super::{Flag, Int, Kernels, Needs, f32s};
+use super::{Flag, Int, Kernels, Needs, elements, f32s};
+#[cfg(doc)]
+use crate::gpu::source::Shape;
 use crate::gpu::{Kind, Span};
 
 /// Queries or keys of a block of plain attention.
@@ -58,6 +60,9 @@ impl Kernels {
 
     /// The gradient of queries, keys and values // d_qkv, qkv (M, 3A), d_out, out (M, A), lse, delta (scratch) (B, H, T)
     ///
+    /// With `d_queries`, where [`Shape::has_loose_attention`], by the quicker way whose last bits differ from time to time //
+    /// f32 (M, A), zeros before and behind
+    ///
     /// # Errors
     /// If the device fails.
     pub fn attention_backward(
@@ -65,6 +70,7 @@ impl Kernels {
         d_qkv: Span<'_>,
         [d_out, out, qkv]: [Span<'_>; 3],
         [lse, delta]: [Span<'_>; 2],
+        d_queries: Option<Span<'_>>,
         h: Heads<'_>,
     ) -> Result<()> {
         let [statistics, a] = self.sizes(h);
@@ -72,19 +78,28 @@ impl Kernels {
             vec![f32s(delta, statistics), self.store(d_out, a), self.store(out, a), Int(h.context), Int(h.heads)];
         let rows = [h.context.div_ceil(ATTENTION_WARPS), h.sequences * h.heads];
         self.run("attention_delta", rows, 128, needs)?;
+        let read = || {
+            let mut needs =
+                vec![self.store(d_out, a), self.store(qkv, 3 * a), f32s(lse, statistics), f32s(delta, statistics)];
+            needs.extend(Self::heads(h));
+            needs
+        };
+        if let Some(d_queries) = d_queries {
+            let mut needs = vec![self.store(d_qkv, 3 * a), f32s(d_queries, a)];
+            needs.extend(read());
+            let tiles = [h.context.div_ceil(TILE), h.sequences * h.heads];
+            self.run("attention_backward_tensor", tiles, 128, needs)?;
+            let (rows, width) = (h.sequences * h.context, h.heads * self.shape.head);
+            let needs = vec![self.store(d_qkv, 3 * a), f32s(d_queries, a), Int(rows), Int(width)];
+            return self.run("attention_take_queries", elements(a / 4), 256, needs);
+        }
         for (plain, tensor) in [
             ("attention_backward_queries", "attention_backward_queries_tensor"),
             ("attention_backward_keys", "attention_backward_keys_tensor"),
         ] {
             let (name, grid) = self.attention(plain, tensor, h);
-            let mut needs = vec![
-                self.store(d_qkv, 3 * a),
-                self.store(d_out, a),
-                self.store(qkv, 3 * a),
-                f32s(lse, statistics),
-                f32s(delta, statistics),
-            ];
-            needs.extend(Self::heads(h));
+            let mut needs = vec![self.store(d_qkv, 3 * a)];
+            needs.extend(read());
             self.run(name, grid, 128, needs)?;
         }
         Ok(())

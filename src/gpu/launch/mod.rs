@@ -116,6 +116,14 @@ impl Kernels {
         unsafe { self.device.launch(kernel, grid, threads, &arguments) }
     }
 
+    /// Calls `ask`; if `is_together`, what it asks for may be put before the driver as one thing ([`Device::together`]).
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn together(&self, is_together: bool, mut ask: impl FnMut() -> Result<()>) -> Result<()> {
+        if is_together { self.device.together(&mut ask) } else { ask() }
+    }
+
     /// A product of row-major matrices: [`product::multiply`].
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 // Attention on the tensor cores: bf16 products of 16 x 8 x 16 with f32 sums. A block has 64 queries (or, for the gradients
 // of keys and values, 64 keys), each of its four warps 16 of them, and walks over tiles of 64 keys (or queries) that are
 // fetched into shared memory while the tile before is worked on. Nothing is summed across blocks, so every run gives the
-// same bits. Only compiled where STORE is bf16 and HEAD a multiple of 16.
+// same bits; but for the one kernel that says so. Only compiled where STORE is bf16 and HEAD a multiple of 16.
 
 #if HEAD % 16 == 0 && HEAD <= 128
 
@@ -124,6 +124,19 @@ struct Scores {
     }
 };
 
+// Adds two neighbours to what other blocks add to, in whatever order.
+DEVICE void add_pair(float* to, float x, float y) {
+#ifdef ON_HOST
+    to[0] += x;
+    to[1] += y;
+#elif __CUDA_ARCH__ >= 900
+    atomicAdd(reinterpret_cast<float2*>(to), make_float2(x, y));
+#else
+    atomicAdd(to, x);
+    atomicAdd(to + 1, y);
+#endif
+}
+
 // 16 rows of a head, summed up.
 struct Sum {
     float v[HEAD / 8][4];
@@ -133,22 +146,37 @@ struct Sum {
             for (int i = 0; i < 4; i++) v[n][i] = 0.0f;
     }
 
-    // += scores (16, 64) * tile (64, HEAD)
-    DEVICE void add_product(const Scores& scores, const Tile& tile) {
+    // += a (16, 16) * the tile's rows from 16 k on (16, HEAD)
+    DEVICE void add_rows(const u32 (&a)[4], const Tile& tile, int k) {
         const int lane = lane_index();
         const int row = lane % 8 + 8 * (lane / 8 % 2), column = 8 * (lane / 16);
+#pragma unroll
+        for (int n = 0; n < DEPTH; n++) {
+            u32 b[4];
+            load_matrices<true>(b, tile.at(k * 16 + row, n * 16 + column));
+            multiply(v[2 * n], a, b[0], b[1]);
+            multiply(v[2 * n + 1], a, b[2], b[3]);
+        }
+    }
+
+    // += scores (16, 64) * tile (64, HEAD)
+    DEVICE void add_product(const Scores& scores, const Tile& tile) {
 #pragma unroll
         for (int k = 0; k < TILE / 16; k++) {
             const float(&low)[4] = scores.v[2 * k];
             const float(&high)[4] = scores.v[2 * k + 1];
             const u32 a[4] = {pack(low[0], low[1]), pack(low[2], low[3]), pack(high[0], high[1]), pack(high[2], high[3])};
+            add_rows(a, tile, k);
+        }
+    }
+
+    // Adds the rows that there are to what other blocks add to // to: this warp's first row
+    DEVICE void add_to(float* to, size_t stride, int rows) const {
+        const int row = lane_index() / 4, column = 2 * (lane_index() % 4);
 #pragma unroll
-            for (int n = 0; n < DEPTH; n++) {
-                u32 b[4];
-                load_matrices<true>(b, tile.at(k * 16 + row, n * 16 + column));
-                multiply(v[2 * n], a, b[0], b[1]);
-                multiply(v[2 * n + 1], a, b[2], b[3]);
-            }
+        for (int n = 0; n < HEAD / 8; n++) {
+            if (row < rows) add_pair(to + row * stride + n * 8 + column, v[n][0], v[n][1]);
+            if (row + 8 < rows) add_pair(to + (row + 8) * stride + n * 8 + column, v[n][2], v[n][3]);
         }
     }
 
@@ -315,9 +343,38 @@ KERNEL(attention_backward_queries_tensor, 128, bf16* d_qkv, const bf16* d_out, c
     if (first < context) d.write(d_qkv + head.qkv(0, first), stride, context - first, 1.0f, 1.0f);
 }
 
-// Grid: tiles of keys, the first (which most queries see) first, by heads.
-KERNEL(attention_backward_keys_tensor, 128, bf16* d_qkv, const bf16* d_out, const bf16* qkv, const float* lse,
-       const float* delta, const u32* prefixes, int context, int heads, int is_causal) {
+// 64 x 64 gradients of scores, a row for each key, on their way from the warps that have the keys to those that have the
+// queries.
+struct alignas(16) Exchange {
+    bf16 v[TILE * (TILE + 8)];
+
+    DEVICE bf16* at(int key, int query) {
+        return v + key * (TILE + 8) + query;
+    }
+
+    // This warp's 16 keys.
+    DEVICE void write(const Scores& d_scores) {
+        const int row = warp_index() * 16 + lane_index() / 4, column = 2 * (lane_index() % 4);
+#pragma unroll
+        for (int n = 0; n < TILE / 8; n++) {
+            *reinterpret_cast<u32*>(at(row, n * 8 + column)) = pack(d_scores.v[n][0], d_scores.v[n][1]);
+            *reinterpret_cast<u32*>(at(row + 8, n * 8 + column)) = pack(d_scores.v[n][2], d_scores.v[n][3]);
+        }
+    }
+
+    // 16 queries by 16 keys, from 16 k on, as a left factor.
+    DEVICE void read(u32 (&a)[4], int k) {
+        const int lane = lane_index();
+        load_matrices<true>(a, at(k * 16 + lane % 8 + 8 * (lane / 16), warp_index() * 16 + 8 * (lane / 8 % 2)));
+    }
+};
+
+// The gradients of keys and values. With d_queries, also those of queries, added to what is there // f32 (rows, heads * HEAD);
+// `own` and, where an exchange doesn't fit into a tile, `exchange` are shared memory for that.
+template <bool has_queries>
+DEVICE void backward_keys(bf16* d_qkv, float* d_queries, Tile* own, Exchange* exchange, const bf16* d_out, const bf16* qkv,
+                          const float* lse, const float* delta, const u32* prefixes, int context, int heads,
+                          int is_causal) {
     SHARED Tile queries[STAGES];
     SHARED Tile d_mixed[STAGES];
     SHARED float log_sums[TILE];
@@ -325,19 +382,20 @@ KERNEL(attention_backward_keys_tensor, 128, bf16* d_qkv, const bf16* d_out, cons
     const Head head(blockIdx.y, context, heads, prefixes, is_causal);
     const int first_key = blockIdx.x * TILE;
     const size_t stride = (size_t)3 * heads * HEAD;
-    const int own = first_key + warp_index() * 16 + lane_index() / 4;
+    const int own_key = first_key + warp_index() * 16 + lane_index() / 4;
+    Tile& key_tile = has_queries ? *own : queries[0];
     Left keys, values;
-    fetch_tile(queries[0], qkv + head.qkv(1, first_key), stride, context - first_key);
+    fetch_tile(key_tile, qkv + head.qkv(1, first_key), stride, context - first_key);
     fetch_tile(d_mixed[0], qkv + head.qkv(2, first_key), stride, context - first_key);
     end_fetch();
     await_fetch<0>();
-    keys.read(queries[0]);
+    keys.read(key_tile);
     values.read(d_mixed[0]);
     Sum d_keys, d_values;
     const Pipeline from = {qkv + head.qkv(0, 0), d_out + head.out(0), stride, stride / 3, context};
     const int start = head.first_query(first_key) / TILE * TILE;
     const float scale = HEAD_SCALE * LOG2_E;
-    for_tiles(queries, d_mixed, from, start, context, [&](const Tile& queries, const Tile& d_mixed, int first) {
+    for_tiles(queries, d_mixed, from, start, context, [&](Tile& queries, Tile& d_mixed, int first) {
         // Asked for before the products, and there when they are done.
         float log_sum = 0.0f, delta_of = 0.0f;
         if (threadIdx.x < TILE) {
@@ -359,13 +417,29 @@ KERNEL(attention_backward_keys_tensor, 128, bf16* d_qkv, const bf16* d_out, cons
         for (int n = 0; n < TILE / 8; n++)
             for (int i = 0; i < 4; i++) {
                 const int column = n * 8 + 2 * (lane_index() % 4) + i % 2, query = first + column;
-                const bool is_seen = is_all_seen || (query < context && own + 8 * (i / 2) < head.seen(query));
+                const bool is_seen = is_all_seen || (query < context && own_key + 8 * (i / 2) < head.seen(query));
                 const float share = quick_exp2(fmaf(shares.v[n][i], scale, -log_sums[column]));
                 shares.v[n][i] = is_seen ? share : 0.0f;
                 d_scores.v[n][i] = shares.v[n][i] * (d_scores.v[n][i] - taken[column]) * HEAD_SCALE;
             }
         d_values.add_product(shares, d_mixed);
         d_keys.add_product(d_scores, queries);
+        if constexpr (has_queries) {
+            // A tile that has been read has room for the exchange where heads are 64 wide.
+            if constexpr (sizeof(Exchange) == sizeof(Tile)) exchange = reinterpret_cast<Exchange*>(&d_mixed);
+            __syncthreads();
+            exchange->write(d_scores);
+            __syncthreads();
+            Sum d;
+#pragma unroll
+            for (int k = 0; k < TILE / 16; k++) {
+                u32 a[4];
+                exchange->read(a, k);
+                d.add_rows(a, key_tile, k);
+            }
+            const int query = first + warp_index() * 16;
+            if (query < context) d.add_to(d_queries + head.out(query), (size_t)heads * HEAD, context - query);
+        }
     });
     const int first = first_key + warp_index() * 16;
     if (first < context) {
@@ -373,5 +447,39 @@ KERNEL(attention_backward_keys_tensor, 128, bf16* d_qkv, const bf16* d_out, cons
         d_values.write(d_qkv + head.qkv(2, first), stride, context - first, 1.0f, 1.0f);
     }
 }
+
+// Grid: tiles of keys, the first (which most queries see) first, by heads.
+KERNEL(attention_backward_keys_tensor, 128, bf16* d_qkv, const bf16* d_out, const bf16* qkv, const float* lse,
+       const float* delta, const u32* prefixes, int context, int heads, int is_causal) {
+    backward_keys<false>(d_qkv, nullptr, nullptr, nullptr, d_out, qkv, lse, delta, prefixes, context, heads, is_causal);
+}
+
+// All three gradients in one pass: five products for each pair of tiles instead of seven in two kernels. What blocks add to a
+// query's gradient is added in the order they come to it, so its last bits differ from run to run. d_queries must be zeros,
+// and is again behind `attention_take_queries`, which puts it where it belongs. Heads of at most 64: shared memory.
+#if HEAD <= 64
+KERNEL(attention_backward_tensor, 128, bf16* d_qkv, float* d_queries, const bf16* d_out, const bf16* qkv, const float* lse,
+       const float* delta, const u32* prefixes, int context, int heads, int is_causal) {
+    SHARED Tile own;
+#if HEAD < 64
+    SHARED Exchange own_exchange;
+    Exchange* const exchange = &own_exchange;
+#else
+    Exchange* const exchange = nullptr;
+#endif
+    backward_keys<true>(d_qkv, d_queries, &own, exchange, d_out, qkv, lse, delta, prefixes, context, heads, is_causal);
+}
+
+// d_queries (rows, heads * HEAD), d_qkv (rows, 3 * heads * HEAD); four neighbours a thread
+KERNEL(attention_take_queries, 256, bf16* d_qkv, float* d_queries, u32 rows, u32 width) {
+    const u32 at = (blockIdx.x * 256 + threadIdx.x) * 4;
+    if (at >= rows * width) return;
+    float x[4];
+    const float zeros[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    load_group<4>(d_queries + at, x);
+    store_group<4>(d_queries + at, zeros);
+    store_group<4>(d_qkv + (size_t)(at / width) * 3 * width + at % width, x);
+}
+#endif
 
 #endif

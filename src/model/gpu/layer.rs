@@ -11,6 +11,7 @@ use super::state::{Gradients, Weights};
 use crate::config::{Architecture, ModelConfig, Norm};
 use crate::gpu::launch::{AddNorm, Gelu, Heads, Kernels, NormBackward};
 use crate::gpu::product::{End, Form};
+use crate::gpu::source::Shape;
 use crate::gpu::{Device, Kind, Span};
 use crate::model::layout::place;
 use crate::subnetwork::Parts;
@@ -30,10 +31,12 @@ pub(super) struct Geometry {
     pub is_causal: bool,
     /// How activations are kept.
     pub store: Kind,
+    /// Whether the last bits of a gradient may differ from time to time, where that is quicker.
+    pub is_loose: bool,
 }
 
 impl Geometry {
-    pub fn new(m: &ModelConfig, store: Kind, sequences: usize, context: usize) -> Self {
+    pub fn new(m: &ModelConfig, shape: Shape, is_loose: bool, sequences: usize, context: usize) -> Self {
         Self {
             sequences,
             context,
@@ -44,13 +47,20 @@ impl Geometry {
             norm: m.norm,
             residual: m.residual,
             is_causal: m.architecture == Architecture::Decoder,
-            store,
+            store: shape.store,
+            is_loose: is_loose && shape.has_loose_attention(),
         }
     }
 
     /// The same of a layer of which only some parts are computed.
     pub fn of_parts(self, parts: Option<&Parts>) -> Self {
         parts.map_or(self, |parts| Self { heads: parts.heads.len(), inner: parts.width(), ..self })
+    }
+
+    /// Whether asking for a layer's passes takes about as long as they do: by estimate, for no GPU was at hand (`cargo bench
+    /// --bench gpu` measures it). A launch takes the host 2 to 4 us; 2^30 is some 60 us of products in a layer's 17.
+    pub fn is_small(&self) -> bool {
+        self.rows() * self.width * self.width <= 1 << 30
     }
 
     /// M = B*T.
@@ -91,13 +101,14 @@ pub(super) struct Activations {
 /// Buffers shared by all layers.
 #[derive(Default)]
 pub(super) struct Scratch {
-    branch: Buffer,   // a branch's output, or its gradient // (M, C)
-    d_seen: Buffer,   // (M, C)
-    d_wide: Buffer,   // (M, rC)
-    d_mixed: Buffer,  // (M, A)
-    d_qkv: Buffer,    // (M, 3A)
-    delta: Buffer,    // (B, H, T)
-    partials: Buffer, // Geometry::partials
+    branch: Buffer,    // a branch's output, or its gradient // (M, C)
+    d_seen: Buffer,    // (M, C)
+    d_wide: Buffer,    // (M, rC)
+    d_mixed: Buffer,   // (M, A)
+    d_qkv: Buffer,     // (M, 3A)
+    delta: Buffer,     // (B, H, T)
+    d_queries: Buffer, // zeros between passes, where they are loose // f32 (M, A)
+    partials: Buffer,  // Geometry::partials
 }
 
 /// The layer at work: its weights, and the factor on its branches.
@@ -339,7 +350,8 @@ impl Activations {
         weight(place::PROJ, mixed, branch, [a, c])?;
         kernels.multiply(d_mixed, Form::RightTransposed, [branch, w.factor(place::PROJ)], [m, a, c], End::Set)?;
         let statistics = [&self.lse, &s.delta].map(|buffer| buffer.span(Kind::F32, m * g.heads));
-        kernels.attention_backward(d_qkv, [d_mixed, mixed, qkv], statistics, heads)?;
+        let d_queries = g.is_loose.then(|| s.d_queries.span(Kind::F32, m * a));
+        kernels.attention_backward(d_qkv, [d_mixed, mixed, qkv], statistics, d_queries, heads)?;
         kernels.column_sums(partials, d_qkv, [m, 3 * a])?;
         band_sums(place::QKV_BIAS, 3 * a)?;
         weight(place::QKV, self.seen_1.span(g.store, m * c), d_qkv, [c, 3 * a])?;
@@ -356,7 +368,7 @@ impl Activations {
 
 impl Scratch {
     /// Kinds and lengths of all buffers, in order.
-    pub fn sizes(g: &Geometry) -> Sizes<7> {
+    pub fn sizes(g: &Geometry) -> Sizes<8> {
         let (m, a) = (g.rows(), g.heads_width());
         [
             (g.store, m * g.width),
@@ -365,13 +377,14 @@ impl Scratch {
             (g.store, m * a),
             (g.store, 3 * m * a),
             (Kind::F32, m * g.heads),
+            (Kind::F32, if g.is_loose { m * a } else { 0 }),
             (Kind::F32, g.partials()),
         ]
     }
 
     pub fn fit(&mut self, device: &dyn Device, g: &Geometry) -> Result<()> {
-        let Self { branch, d_seen, d_wide, d_mixed, d_qkv, delta, partials } = self;
-        let all = [branch, d_seen, d_wide, d_mixed, d_qkv, delta, partials];
+        let Self { branch, d_seen, d_wide, d_mixed, d_qkv, delta, d_queries, partials } = self;
+        let all = [branch, d_seen, d_wide, d_mixed, d_qkv, delta, d_queries, partials];
         all.into_iter().zip(Self::sizes(g)).try_for_each(|(buffer, (kind, len))| buffer.fit(device, kind, len))
     }
 

@@ -11,6 +11,7 @@ use super::state::Places;
 use crate::config::{ModelConfig, RunConfig};
 use crate::gpu::device::OutOfMemory;
 use crate::gpu::launch::Kernels;
+use crate::gpu::source::Shape;
 use crate::gpu::{Device, Kind};
 use crate::model::layout;
 use crate::objective;
@@ -23,8 +24,9 @@ pub const CONTEXT_BYTES: u64 = 560 << 20;
 pub(super) struct Step<'a> {
     pub model: &'a ModelConfig,
     pub vocabulary: usize,
-    /// How activations are kept.
-    pub store: Kind,
+    /// How activations are kept, and with which kernels.
+    pub shape: Shape,
+    pub is_loose: bool,
     pub context: usize,
     /// Share of positions that are predicted.
     pub predicted: f64,
@@ -67,13 +69,13 @@ impl Step<'_> {
     /// Bytes of the state of all parameters.
     fn state_bytes(&self) -> usize {
         let [input, layer, output] = groups(self.model, self.vocabulary);
-        let each = 12 + if self.store == Kind::F32 { 0 } else { self.store.size() };
+        let each = 12 + if self.shape.store == Kind::F32 { 0 } else { self.shape.store.size() };
         each * (input + self.model.layers * layer + output)
     }
 
     /// Bytes of everything else, with so many sequences in a micro-batch.
     fn step_bytes(&self, sequences: usize) -> usize {
-        let g = Geometry::new(self.model, self.store, sequences, self.context);
+        let g = Geometry::new(self.model, self.shape, self.is_loose, sequences, self.context);
         let predicted = ((g.rows() as f64 * self.predicted).ceil() as usize).clamp(1, g.rows());
         let [input, layer, output] = groups(self.model, self.vocabulary);
         let gradients = if self.is_trained { input + self.length * layer + output } else { 0 };
@@ -113,10 +115,11 @@ impl Step<'_> {
 
 /// What a config's run allocates on a GPU, with so many active layers at most.
 pub fn bytes(config: &RunConfig, vocabulary: usize, length: usize) -> Bytes {
-    let store = super::shape(&config.model, config.train.precision).store;
+    let shape = super::shape(&config.model, config.train.precision);
+    let is_loose = !config.train.deterministic;
     let predicted = objective::find(&config.objective.name).map_or(1.0, |o| o.predicted_share(&config.objective));
     let context = config.model.positions();
-    let step = Step { model: &config.model, vocabulary, store, context, predicted, length, is_trained: true };
+    let step = Step { model: &config.model, vocabulary, shape, is_loose, context, predicted, length, is_trained: true };
     step.bytes(config.train.batch)
 }
 
@@ -136,7 +139,7 @@ pub(super) fn of_step(error: Error, device: &dyn Device, step: &Step<'_>, sequen
     }
     let needed = step.bytes(sequences);
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    let kind = if step.store == Kind::F32 { "f32" } else { "bf16" };
+    let kind = if step.shape.store == Kind::F32 { "f32" } else { "bf16" };
     let most = step.most_sequences(room.saturating_sub(needed.state));
     let advice = match most {
         0 => {

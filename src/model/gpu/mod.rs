@@ -47,6 +47,20 @@ pub struct Gpu {
     output: Group,
     work: Work,
     under_way: UnderWay,
+    /// Whether the last bits of a gradient may differ from time to time, where that is quicker.
+    is_loose: bool,
+    graphs: Graphs,
+}
+
+/// When a layer's passes are put before the driver as one thing each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Graphs {
+    /// Where it pays.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// Buffers that outlive a step.
@@ -110,9 +124,33 @@ impl Gpu {
             output,
             work: Work::default(),
             under_way: UnderWay::new(),
+            is_loose: false,
+            graphs: Graphs::Auto,
         };
         engine.put(&layout::initial(model, vocabulary, seed))?;
         Ok(engine)
+    }
+
+    /// With gradients whose last bits may differ from time to time, where that is quicker: in bf16, attention's of heads of at
+    /// most 64.
+    #[must_use]
+    pub fn loose(self) -> Self {
+        Self { is_loose: true, ..self }
+    }
+
+    /// With a layer's passes as one thing each, or not.
+    #[must_use]
+    pub fn with_graphs(self, graphs: Graphs) -> Self {
+        Self { graphs, ..self }
+    }
+
+    /// Whether a layer's passes are put before the driver as one thing each.
+    fn is_together(&self, g: &Geometry) -> bool {
+        match self.graphs {
+            Graphs::Auto => g.is_small(),
+            Graphs::Always => true,
+            Graphs::Never => false,
+        }
     }
 
     /// Bytes of the device's memory that are taken, by this engine and by all else on the device.
@@ -136,7 +174,7 @@ impl Gpu {
     }
 
     fn geometry(&self, batch: &Batch) -> Geometry {
-        Geometry::new(&self.model, self.kernels.shape().store, batch.sequences, batch.context)
+        Geometry::new(&self.model, self.kernels.shape(), self.is_loose, batch.sequences, batch.context)
     }
 
     /// An error of memory with what would fit.
@@ -144,7 +182,8 @@ impl Gpu {
         let step = memory::Step {
             model: &self.model,
             vocabulary: self.vocabulary,
-            store: self.kernels.shape().store,
+            shape: self.kernels.shape(),
+            is_loose: self.is_loose,
             context: batch.context,
             predicted: batch.predicted() as f64 / batch.inputs.len().max(1) as f64,
             length,

@@ -70,6 +70,7 @@ impl Gpu {
     pub(super) fn forward(&mut self, batch: &Batch, subnetwork: &Subnetwork, is_kept: bool) -> Result<Option<usize>> {
         let g = self.geometry(batch);
         let slots = if is_kept { subnetwork.path().path_length() } else { 2 };
+        let is_together = self.is_together(&g);
         let Self { model, kernels, input, layers, work, .. } = self;
         work.batch.take_inputs(kernels.device(), batch)?;
         // For whole layers: enough for each.
@@ -82,8 +83,10 @@ impl Gpu {
         for Active { slot, g: of_layer, layer } in Self::active(layers, &work.compact, subnetwork, g) {
             let slot = if is_kept { slot } else { slot % 2 };
             work.slots[slot].fit(kernels.device(), &of_layer)?;
-            let x = Self::top(work, &g, last);
-            work.slots[slot].forward(kernels, &of_layer, layer, x, &work.scratch, work.heads(&of_layer))?;
+            let (x, heads) = (Self::top(work, &g, last), work.heads(&of_layer));
+            kernels.together(is_together, || {
+                work.slots[slot].forward(kernels, &of_layer, layer, x, &work.scratch, heads)
+            })?;
             last = Some(slot);
         }
         Ok(last)
@@ -103,7 +106,7 @@ impl Gpu {
         micro: usize,
     ) -> Result<()> {
         let g = self.geometry(batch);
-        let is_added = micro > 0;
+        let (is_added, is_together) = (micro > 0, self.is_together(&g));
         let last = self.forward(batch, subnetwork, true)?;
         let Self { model, vocabulary, kernels, input, layers, output, work, .. } = self;
         let device = kernels.device();
@@ -124,7 +127,9 @@ impl Gpu {
             let heads = work.heads(of_layer);
             let pass = Pass { kernels, g: of_layer, scratch: &work.scratch, heads, is_added };
             let is_prepared = slot + 1 < active.len() && model.norm == Norm::Pre;
-            work.slots[slot].backward(pass, *layer, &work.layer_grads[slot], [x, d], is_prepared, below)?;
+            let grads = &work.layer_grads[slot];
+            kernels
+                .together(is_together, || work.slots[slot].backward(pass, *layer, grads, [x, d], is_prepared, below))?;
         }
         work.batch.take_occurrences(device, &batch.inputs, *vocabulary)?;
         let d = work.d.span(Kind::F32, g.rows() * g.width);
