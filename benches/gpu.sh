@@ -89,7 +89,7 @@ END
 # 3. Speed, memory, time by path length, beside PyTorch.
 with=()
 "$python" -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null && with=(--python "$python")
-part speed 270 "$RAPTR_BENCH" --rounds 3 "${with[@]}"
+part speed 300 "$RAPTR_BENCH" --rounds 3 "${with[@]}"
 cat "$out/speed.txt" >> "$out/table.txt"
 
 # 4. The same run with and without the screen, in a pseudo-terminal: mean time of a step. The screen stays open when the run

@@ -330,6 +330,11 @@ fn a_rerun_finds_the_first_difference() {
     let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
     let told = stderr(&rerun);
     assert!(told.contains("recorded on \"NVIDIA H200") && told.contains("ran on \"cpu"), "{told}");
+    assert!(!stderr(&rerun).contains("train.deterministic"), "{}", stderr(&rerun));
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("deterministic = true", "deterministic = false", 1)).unwrap();
+    let rerun = place.output(&["rerun", "a", "--headless", "--quiet"]);
+    assert!(stderr(&rerun).contains("train.deterministic is false"), "{}", stderr(&rerun));
 }
 
 #[test]

@@ -38,7 +38,20 @@ const BERT: Shape = Shape {
     vocabulary: 30528,
     ..GPT2
 };
-static SHAPES: &[Shape] = &[GPT2, Shape { name: "bert-base-128", context: 128, batch: 128, ..BERT }, BERT];
+/// That of the config of this name: asking for it may take as long as doing it.
+const SMALL: Shape =
+    Shape { name: "gpt-small", width: 256, heads: 4, context: 128, batch: 16, vocabulary: 4096, ..GPT2 };
+static SHAPES: &[Shape] = &[GPT2, Shape { name: "bert-base-128", context: 128, batch: 128, ..BERT }, BERT, SMALL];
+
+/// Other ways to do the same, beside the one that is taken: the quicker attention that isn't deterministic, and a layer's
+/// passes by CUDA graphs where they are not, or not where they are.
+fn other_ways(shape: &Shape) -> &'static [&'static str] {
+    match shape.name {
+        "gpt2-124m" => &["loose", "graphs"],
+        "gpt-small" => &["loose", "plain"],
+        _ => &["loose"],
+    }
+}
 
 struct Options {
     shapes: Vec<&'static Shape>,
@@ -86,35 +99,52 @@ fn main() {
 
 fn measure(shape: &Shape, options: &Options) {
     println!("\n{shape}, bf16");
-    let lengths = [shape.layers, shape.layers / 2];
-    let mut all = vec![Contender::ours(&[shape.name])];
-    all[0].warm_up(&lengths);
-    // Before anybody else is on the GPU: ours is all that is taken there, the driver's part as well; PyTorch tells its own.
-    let mut memory = vec![all[0].ask("memory")[0]];
-    if let Some(python) = &options.python {
-        for mode in ["eager", "compile"] {
-            let mut torch = Contender::torch(python, shape, Precision::Bf16, mode, "cuda");
-            torch.warm_up(&lengths);
-            memory.push(torch.ask("memory")[0]);
-            all.push(torch);
-        }
-    }
-    for _ in 0..options.rounds {
-        for contender in &mut all {
-            contender.round(&lengths);
-        }
-    }
     println!(
-        "  {:16} {:>6} {:>10} {:>12} {:>9} {:>8} {:>12}",
+        "  {:18} {:>6} {:>10} {:>12} {:>9} {:>8} {:>12}",
         "", "layers", "ms/step", "tokens/s", "TFLOP/s", "of peak", "memory"
     );
-    for (contender, bytes) in all.iter().zip(memory) {
-        let memory = bytes / f64::from(1 << 20);
+    let lengths = [shape.layers, shape.layers / 2];
+    let mut ours = Contender::ours(&[shape.name]);
+    ours.warm_up(&lengths);
+    // Before anybody else is on the GPU: ours is all that is taken there, the driver's part as well; PyTorch tells its own.
+    let memory = ours.ask("memory")[0];
+    for way in other_ways(shape) {
+        let mut other = Contender::ours(&[shape.name, way]);
+        other.name = format!("raptr-tui {way}");
+        other.warm_up(&lengths);
+        side_by_side(shape, options, &mut ours, &mut [(other, None)]);
+    }
+    let mut peers = Vec::new();
+    for mode in ["eager", "compile"] {
+        let Some(python) = &options.python else { break };
+        let mut torch = Contender::torch(python, shape, Precision::Bf16, mode, "cuda");
+        torch.warm_up(&lengths);
+        let memory = torch.ask("memory")[0];
+        peers.push((torch, Some(memory)));
+    }
+    side_by_side(shape, options, &mut ours, &mut peers);
+    let planned = ours.ask("planned")[0];
+    let mib = f64::from(1 << 20);
+    println!("  memory of ours: {:.0} MiB, planned {:.0} MiB", memory / mib, planned / mib);
+    by_path_length(shape, &mut ours);
+}
+
+/// Rounds of ours and others in turns: theirs and then ours in the table, and how much quicker ours is. A memory that isn't
+/// given is not told.
+fn side_by_side(shape: &Shape, options: &Options, ours: &mut Contender, others: &mut [(Contender, Option<f64>)]) {
+    let lengths = [shape.layers, shape.layers / 2];
+    ours.seconds.iter_mut().for_each(Vec::clear);
+    for _ in 0..options.rounds {
+        ours.round(&lengths);
+        others.iter_mut().for_each(|(other, _)| other.round(&lengths));
+    }
+    for (contender, bytes) in others.iter().map(|(other, bytes)| (other, *bytes)).chain([(&*ours, None)]) {
+        let memory = bytes.map_or_else(|| "-".to_owned(), |b| format!("{:.0} MiB", b / f64::from(1 << 20)));
         for (i, &length) in lengths.iter().enumerate() {
             let seconds = median(contender.seconds[i].clone());
             let rate = shape.flops(length) / seconds / 1e12;
             println!(
-                "  {:16} {length:>6} {:>10.2} {:>12.0} {:>9.1} {:>7.1}% {memory:>8.0} MiB",
+                "  {:18} {length:>6} {:>10.2} {:>12.0} {:>9.1} {:>7.1}% {memory:>12}",
                 contender.name,
                 seconds * 1e3,
                 shape.tokens() as f64 / seconds,
@@ -123,14 +153,10 @@ fn measure(shape: &Shape, options: &Options) {
             );
         }
     }
-    let (first, others) = all.split_first_mut().unwrap();
-    for other in others.iter() {
-        let ratios = other.seconds[0].iter().zip(&first.seconds[0]).map(|(theirs, ours)| theirs / ours);
+    for (other, _) in others {
+        let ratios = other.seconds[0].iter().zip(&ours.seconds[0]).map(|(theirs, ours)| theirs / ours);
         println!("  ours is {:.2} times as fast as {}", median(ratios.collect()), other.name);
     }
-    let planned = first.ask("planned")[0] / f64::from(1 << 20);
-    println!("  planned memory of ours: {planned:.0} MiB");
-    by_path_length(shape, first);
 }
 
 /// Seconds of a step at every path length, beside its FLOPs; and what 6-8-10-12 in equal stages saves.

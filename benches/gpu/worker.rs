@@ -6,7 +6,7 @@ use raptr_tui::config::{Architecture, Precision, RunConfig};
 use raptr_tui::gpu::cuda::Cuda;
 use raptr_tui::layer_path::LayerPath;
 use raptr_tui::model::Engine;
-use raptr_tui::model::gpu::{Gpu, memory, shape};
+use raptr_tui::model::gpu::{Gpu, Graphs, memory, shape};
 
 use crate::SHAPES;
 use crate::work::Work;
@@ -23,11 +23,17 @@ fn train(work: &mut Work<Gpu>, length: usize, steps: usize, layers: usize) -> f6
 }
 
 pub fn run(args: &[String]) {
-    let [name] = args else { panic!("worker SHAPE") };
+    let (name, ways) = args.split_first().unwrap();
     let of = SHAPES.iter().find(|s| s.name == name).unwrap();
     let model = of.model();
     let device = Cuda::open(0, shape(&model, PRECISION)).unwrap();
     let engine = Gpu::new(Box::new(device), &model, of.vocabulary, 1, PRECISION).unwrap();
+    let engine = ways.iter().fold(engine, |engine, way| match way.as_str() {
+        "loose" => engine.loose(),
+        "graphs" => engine.with_graphs(Graphs::Always),
+        "plain" => engine.with_graphs(Graphs::Never),
+        _ => panic!("{way}"),
+    });
     let mut work = Work::new(of, engine);
     println!("ready");
     for line in std::io::stdin().lines() {

@@ -10,6 +10,15 @@ use raptr_tui::rng::{Purpose, keyed};
 
 use crate::shape::Shape;
 
+const RULE: UpdateRule = UpdateRule {
+    learning_rate: 1e-4,
+    betas: [0.9, 0.95],
+    epsilon: 1e-8,
+    weight_decay: 0.1,
+    gradient_scale: 1.0,
+    zero_gradient_for_skipped: false,
+};
+
 /// An engine that trains on random tokens.
 pub struct Work<E> {
     shape: &'static Shape,
@@ -22,23 +31,22 @@ impl<E: Engine> Work<E> {
         Self { shape, engine, step: 0 }
     }
 
-    /// Seconds for so many steps on random layer paths of that length.
+    /// Seconds for so many steps on random layer paths of that length, outcomes taken as the trainer takes them.
     pub fn train(&mut self, length: usize, steps: usize) -> f64 {
         let began = Instant::now();
+        let mut under_way = 0;
         for _ in 0..steps {
             self.step += 1;
             let (batch, path) = (self.batch(), self.path(length));
-            self.engine.gradient(std::slice::from_ref(&batch), &path.into()).unwrap();
-            let norm = f64::from(self.engine.gradient_norm().unwrap());
-            let rule = UpdateRule {
-                learning_rate: 1e-4,
-                betas: [0.9, 0.95],
-                epsilon: 1e-8,
-                weight_decay: 0.1,
-                gradient_scale: (1.0 / norm).min(1.0),
-                zero_gradient_for_skipped: false,
-            };
-            self.engine.update(&rule).unwrap();
+            while under_way > self.engine.ahead() {
+                self.engine.outcome().unwrap();
+                under_way -= 1;
+            }
+            let done = self.engine.train(std::slice::from_ref(&batch), &path.into(), &RULE, 1.0).unwrap();
+            under_way += usize::from(done.is_none());
+        }
+        for _ in 0..under_way {
+            self.engine.outcome().unwrap();
         }
         began.elapsed().as_secs_f64()
     }

@@ -51,9 +51,11 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
         _ => anyhow::bail!("{} doesn't begin with a `started` event", file.display()),
     };
     let config = parse(&format!("the config in {}", file.display()), &started.config, &[])?;
+    model::find_device(&config).with_context(|| format!("{} was recorded on {}", file.display(), started.device))?;
     let job = job(&file, &started.run, &events)?;
     let on_thread_start = mark_survivable_thread;
     let gpu = model::gpu_of(&config);
+    let is_loose = !config.train.deterministic;
     let options = session::Options { job, config, script: script(&events), with_history: false, on_thread_start };
     let then = started.device.clone();
     let session = session::spawn(options)?;
@@ -111,10 +113,15 @@ pub fn rerun(args: &Train, name: &str, is_headless: bool) -> Result<Exit> {
             let other = device.filter(|now| *now != then).map_or(String::new(), |now| {
                 format!("\n   it was recorded on \"{then}\" and ran on \"{now}\": bits are the same on one kind of device only")
             });
+            let loose = if is_loose {
+                "\n   its train.deterministic is false: on a GPU no run is the same to the bit"
+            } else {
+                ""
+            };
             Exit {
                 code,
                 text: String::new(),
-                error: Some(format!("rerun of {name} differs after {equal}:\n{difference}{failure}{other}")),
+                error: Some(format!("rerun of {name} differs after {equal}:\n{difference}{failure}{other}{loose}")),
             }
         }
     })

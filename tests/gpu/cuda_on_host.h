@@ -194,7 +194,15 @@ static void launch_kernel(const Launch* launch, void (*kernel)(A...), void** arg
         }
 }
 
-// A kernel is exported under its name, as a launch of it; -1 for another number of threads than it is for.
+template <typename... A>
+static int sizes_of(void (*)(A...), int* sizes) {
+    const int all[] = {(int)sizeof(A)...};
+    memcpy(sizes, all, sizeof all);
+    return sizeof...(A);
+}
+
+// A kernel is exported under its name, as a launch of it, -1 for another number of threads than it is for; and its arguments'
+// sizes.
 #define KERNEL(name, most, ...)                                             \
     static void kernel_##name(__VA_ARGS__);                                 \
     extern "C" __attribute__((visibility("default")))                       \
@@ -202,6 +210,10 @@ static void launch_kernel(const Launch* launch, void (*kernel)(A...), void** arg
         if (launch->threads != most) return -1;                             \
         launch_kernel(launch, kernel_##name, arguments);                    \
         return 0;                                                           \
+    }                                                                       \
+    extern "C" __attribute__((visibility("default")))                       \
+    int name##_sizes(int* sizes) {                                          \
+        return sizes_of(kernel_##name, sizes);                              \
     }                                                                       \
     static void kernel_##name(__VA_ARGS__)
 #define DEVICE inline

@@ -4,6 +4,8 @@
 
 #[path = "../common/oracle.rs"]
 mod common;
+#[cfg(feature = "cuda")]
+mod driver;
 mod engine;
 mod host;
 mod kernels;

@@ -203,6 +203,7 @@ fn the_quicker_way_is_taken_where_there_is_one_and_lacks_no_barrier() {
             let host = if is_greedy { host.greedy() } else { host };
             let launches = host.launches.clone();
             let mut gpu = Gpu::new(Box::new(host), &m, VOCABULARY, 5, precision).unwrap().loose();
+            assert_eq!(gpu.about().contains("not deterministic"), is_there, "{}", gpu.about());
             gpu.gradient(&[batch(1, m.architecture, 1, 200)], &LayerPath::full(1).into()).unwrap();
             let taken = launches.lock().unwrap().get("attention_backward_tensor").copied().unwrap_or(0);
             (taken, gpu.gradients().unwrap())

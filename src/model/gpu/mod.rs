@@ -252,7 +252,9 @@ impl Gpu {
 impl Engine for Gpu {
     fn about(&self) -> String {
         let precision = if self.kernels.shape().store == Kind::Bf16 { ", bf16" } else { "" };
-        format!("{}, fast{precision}", self.kernels.device().name())
+        let is_loose = self.is_loose && self.kernels.shape().has_loose_attention();
+        let order = if is_loose { ", not deterministic" } else { "" };
+        format!("{}, fast{precision}{order}", self.kernels.device().name())
     }
 
     fn gradient(&mut self, micro_batches: &[Batch], subnetwork: &Subnetwork) -> Result<f32> {
