@@ -480,4 +480,9 @@ impl Event {
     pub fn is_recorded(&self) -> bool {
         !matches!(self, Self::Progress { .. })
     }
+
+    /// Whether it is told on the way to a step: it doesn't part it from what was before, and its stamp says nothing of time.
+    pub fn is_aside(&self) -> bool {
+        matches!(self, Self::ExpectationChanged { .. } | Self::PartsDrawn { .. })
+    }
 }

@@ -96,8 +96,7 @@ impl Fit {
 impl StepTimes {
     /// Takes in one event.
     pub fn take(&mut self, stamped: &Stamped) {
-        // What is told on the way to a step doesn't part it from the one before.
-        if matches!(stamped.event, Event::ExpectationChanged { .. } | Event::PartsDrawn { .. }) {
+        if stamped.event.is_aside() {
             return;
         }
         let before = self.stepped_us.take();

@@ -223,8 +223,9 @@ fn worths(events: &[Stamped]) -> Vec<f64> {
 /// evaluations, checkpoints and pauses end in events of their own.
 fn medians(events: &[Stamped], worths: &[f64]) -> BTreeMap<u64, f64> {
     let mut durations: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-    let is_step = |s: &&[Stamped]| matches!(s[1].event, Event::Stepped { .. });
-    for (pair, worth) in events.windows(2).filter(is_step).zip(worths) {
+    let told: Vec<&Stamped> = events.iter().filter(|s| !s.event.is_aside()).collect();
+    let steps = told.windows(2).filter(|pair| matches!(pair[1].event, Event::Stepped { .. }));
+    for (pair, worth) in steps.zip(worths) {
         durations.entry(worth.to_bits()).or_default().push(pair[1].us.saturating_sub(pair[0].us));
     }
     let median = |mut all: Vec<u64>| {
@@ -283,6 +284,8 @@ mod tests {
         let figures = Figures::of(&recording(vec![
             (second, evaluated(0, 4.0)),
             (3 * second, step(0, "1001")),
+            // What is told on the way to a step is told with it.
+            (4 * second, Event::ExpectationChanged { step: 1, expected: Vec::new() }),
             (4 * second, step(1, "1001")),
             // A pause of 90 s ends in an event and is no training.
             (94 * second, Event::Applied { step: 2, command: Command::Resume }),

@@ -87,9 +87,11 @@ impl Trainer {
                 if self.is_waiting() { self.settle(emit) } else { Ok(()) }
             }
             Err(error) => {
-                // What was trained is trained.
-                self.settle(emit)?;
-                if self.is_over { Ok(()) } else { Err(error) }
+                // What was trained before is trained, if the device can still say so.
+                match self.settle(emit) {
+                    Ok(()) if self.is_over => Ok(()),
+                    _ => Err(error),
+                }
             }
         }
     }

@@ -222,6 +222,12 @@ EXPORT Result cuCtxGetCurrent(void** context) {
 
 EXPORT Result cuCtxSynchronize() {
     WAITS;
+    // Not even while another thread captures.
+    for (Stream* s : streams) {
+        if (!s->capture) continue;
+        s->is_spoilt = true;
+        return IN_CAPTURE;
+    }
     for (Stream* s : streams) s->run(s->asked);
     check_fences();
     return OK;
@@ -444,8 +450,15 @@ EXPORT Result cuGraphInstantiateWithFlags(Graph** made, Graph* graph, unsigned l
     return OK;
 }
 
+static size_t launched = 0;
+
+__attribute__((destructor)) static void tell() {
+    if (getenv("TELL_GRAPHS")) fprintf(stderr, "graphs launched: %zu\n", launched);
+}
+
 EXPORT Result cuGraphLaunch(Graph* made, Stream* s) {
     IN_CONTEXT;
+    launched++;
     check_stream(s);
     CHECK(!s->capture, "a graph in a capture");
     for (const Work& w : made->work) s->add(w);

@@ -24,8 +24,7 @@ impl Run {
     /// Takes in one event.
     pub fn apply(&mut self, stamped: &Stamped) {
         self.us = self.us.max(stamped.us);
-        // What is told on the way to a step doesn't part it from the one before.
-        let is_aside = matches!(stamped.event, Event::ExpectationChanged { .. } | Event::PartsDrawn { .. });
+        let is_aside = stamped.event.is_aside();
         if let Event::Stepped { .. } = &stamped.event
             && !std::mem::take(&mut self.is_partial)
         {

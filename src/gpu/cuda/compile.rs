@@ -85,7 +85,9 @@ mod tests {
             return;
         }
         for capability in [(8, 0), (9, 0), (10, 0)] {
-            for (width, head) in [(768, 64), (1024, 128), (4096, 128), (256, 64), (64, 4), (100, 20)] {
+            for (width, head) in
+                [(768, 64), (1024, 128), (4096, 128), (256, 64), (64, 4), (100, 20), (64, 16), (256, 32), (96, 48)]
+            {
                 for store in [Kind::F32, Kind::Bf16] {
                     let image = compile(Shape { width, head, store }, capability).unwrap();
                     assert_eq!(&image[..4], b"\x7fELF", "{capability:?} {width} {head} {store:?}");

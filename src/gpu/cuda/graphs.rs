@@ -4,7 +4,7 @@
 use anyhow::Result;
 use cudarc::driver::{result, sys};
 
-use super::driver;
+use super::{driver, no_capture};
 use crate::gpu::calls::{Call, Next, Repeats};
 
 /// The graphs by their calls.
@@ -67,7 +67,8 @@ unsafe fn capture(
     stream: sys::CUstream,
     ask: &dyn Fn(&Call) -> Result<()>,
 ) -> Result<sys::CUgraphExec> {
-    // Other threads may go on as they like.
+    // Other threads may go on as they like, but for one thing.
+    let _guard = no_capture();
     let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
     // SAFETY: the stream is alive; what is asked for until the end is kept, not run.
     let (asked, graph) = unsafe {

@@ -87,7 +87,17 @@ impl Release for Heap {
     }
 }
 
+/// Held by whoever captures a stream, and by whoever waits for the whole context: that is forbidden during a capture, even
+/// another thread's.
+static CAPTURE: Mutex<()> = Mutex::new(());
+
+fn no_capture() -> MutexGuard<'static, ()> {
+    CAPTURE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn free(context: &CudaContext, address: u64) {
+    // Not by a thread that captures: what that drops is freed later.
+    let _guard = no_capture();
     // Whatever was asked for before may still use it. Where waiting fails the device is lost, and its memory with it.
     if context.synchronize().is_ok() {
         // SAFETY: `address` came from `malloc_sync`, and is freed once: by `Memory`.
@@ -143,6 +153,27 @@ fn context(number: usize) -> Result<Arc<CudaContext>> {
     let context = CudaContext::new(number).map_err(driver("opening a context"))?;
     contexts.insert(number, context.clone());
     Ok(context)
+}
+
+/// While this lives, calls are collected and nothing is freed; it ends that however it ends.
+struct Collecting<'a>(&'a Cuda);
+
+impl<'a> Collecting<'a> {
+    fn begin(cuda: &'a Cuda) -> Self {
+        *cuda.calls.borrow_mut() = Some(Vec::new());
+        cuda.later.is_collecting.store(true, Ordering::Relaxed);
+        Self(cuda)
+    }
+}
+
+impl Drop for Collecting<'_> {
+    fn drop(&mut self) {
+        let Cuda { calls, later, context, .. } = self.0;
+        *calls.borrow_mut() = None;
+        later.is_collecting.store(false, Ordering::Relaxed);
+        let dropped = std::mem::take(&mut *later.addresses());
+        dropped.into_iter().for_each(|address| free(context, address));
+    }
 }
 
 impl Cuda {
@@ -311,15 +342,12 @@ impl Device for Cuda {
     fn together(&self, ask: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         self.bind()?;
         self.not_collecting()?;
-        *self.calls.borrow_mut() = Some(Vec::new());
-        self.later.is_collecting.store(true, Ordering::Relaxed);
-        let asked = ask();
+        let collecting = Collecting::begin(self);
+        ask()?;
         let calls = self.calls.borrow_mut().take().unwrap_or_default();
         // SAFETY: whoever asked kept the contract, and what was dropped since has not been freed.
-        let done = asked.and_then(|()| unsafe { self.ask_all(&calls) });
-        self.later.is_collecting.store(false, Ordering::Relaxed);
-        let dropped = std::mem::take(&mut *self.later.addresses());
-        dropped.into_iter().for_each(|address| free(&self.context, address));
+        let done = unsafe { self.ask_all(&calls) };
+        drop(collecting);
         done
     }
 

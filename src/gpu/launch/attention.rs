@@ -90,6 +90,7 @@ impl Kernels {
             let tiles = [h.context.div_ceil(TILE), h.sequences * h.heads];
             self.run("attention_backward_tensor", tiles, 128, needs)?;
             let (rows, width) = (h.sequences * h.context, h.heads * self.shape.head);
+            assert!(a < 1 << 32, "{a} elements are counted in 32 bits");
             let needs = vec![self.store(d_qkv, 3 * a), f32s(d_queries, a), Int(rows), Int(width)];
             return self.run("attention_take_queries", elements(a / 4), 256, needs);
         }

@@ -129,7 +129,7 @@ DEVICE void add_pair(float* to, float x, float y) {
 #ifdef ON_HOST
     to[0] += x;
     to[1] += y;
-#elif __CUDA_ARCH__ >= 900
+#elif __CUDA_ARCH__ >= 900 && (__CUDACC_VER_MAJOR__ > 12 || __CUDACC_VER_MINOR__ >= 1)
     atomicAdd(reinterpret_cast<float2*>(to), make_float2(x, y));
 #else
     atomicAdd(to, x);
@@ -412,8 +412,9 @@ DEVICE void backward_keys(bf16* d_qkv, float* d_queries, Tile* own, Exchange* ex
             taken[threadIdx.x] = delta_of;
         }
         __syncthreads();
-        // By the first query; those behind it see more.
-        const bool is_all_seen = first + TILE <= context && min(first_key + TILE, context) <= head.seen(first);
+        // By the first query; those behind it see more. Rows of keys that there are not are nobody's, unless they are exchanged.
+        const int end_key = has_queries ? first_key + TILE : min(first_key + TILE, context);
+        const bool is_all_seen = first + TILE <= context && end_key <= head.seen(first);
         for (int n = 0; n < TILE / 8; n++)
             for (int i = 0; i < 4; i++) {
                 const int column = n * 8 + 2 * (lane_index() % 4) + i % 2, query = first + column;

@@ -83,10 +83,17 @@ impl Compact {
         Ok(())
     }
 
+    /// Makes room for an update of a layer's parts, of whichever kind.
+    pub fn fit_update(&mut self, kernels: &Kernels, layer: &Group) -> Result<()> {
+        let totals = [layer.places.total.max(self.places().total), self.places().total];
+        let spare = self.spare.iter_mut().zip(totals);
+        spare.into_iter().try_for_each(|(buffer, total)| buffer.fit(kernels.device(), Kind::F32, total))
+    }
+
     /// One AdamW update of the computed parts of a layer: of nothing else, or, where skipped parameters are fed zeros, of
-    /// everything. As the CPU's `parts::update`; `control` as [`Group::update`]'s.
+    /// everything. As the CPU's `parts::update`; `control` as [`Group::update`]'s. There must be room ([`Self::fit_update`]).
     pub fn update(
-        &mut self,
+        &self,
         kernels: &Kernels,
         layer: &mut Group,
         grads: &Gradients,
@@ -96,21 +103,17 @@ impl Compact {
         let device = kernels.device();
         let widths: Vec<_> = layer.names().iter().map(|(_, shape)| Selection::width(shape)).collect();
         if rule.zero_gradient_for_skipped {
-            let full = self.spare[0].fitted(device, Kind::F32, layer.places.total)?;
-            device.clear(full)?;
             let full = self.spare[0].span(Kind::F32, layer.places.total);
+            device.clear(full)?;
             for (index, &width) in widths.iter().enumerate() {
                 kernels.scatter_part(layer.places.of(full, index), grads.of(index), self.indices(index), width)?;
             }
             return layer.update(kernels, Some(full), rule, control);
         }
         let total = self.places().total;
-        for buffer in &mut self.spare {
-            // Gaps between parameters are zeros, and stay so.
-            let span = buffer.fitted(device, Kind::F32, total)?;
-            device.clear(span)?;
-        }
         let moments = [0, 1].map(|i| self.spare[i].span(Kind::F32, total));
+        // Gaps between parameters are zeros, and stay so.
+        moments.into_iter().try_for_each(|span| device.clear(span))?;
         let factors = layer.factors(rule, self.places().ends());
         for (index, &width) in widths.iter().enumerate() {
             let [_, first, second] = layer.all(index);

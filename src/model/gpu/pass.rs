@@ -149,7 +149,10 @@ impl Gpu {
         }
         for (slot, layer) in path.active().enumerate() {
             let places = match subnetwork.parts(slot) {
-                Some(_) => work.compact[slot].places(),
+                Some(_) => {
+                    work.compact[slot].fit_update(kernels, &layers[layer])?;
+                    work.compact[slot].places()
+                }
                 None => &layers[layer].places,
             };
             work.layer_grads[slot].fit(kernels, places)?;

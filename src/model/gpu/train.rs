@@ -42,8 +42,9 @@ impl Gpu {
         self.kernels.judge(outcome, control, self.work.results.span(Kind::F64, 1 + count), count, clip)?;
         let outcome = device.request(outcome)?;
         let zero_gradient_for_skipped = rule.zero_gradient_for_skipped;
+        self.ask_update(subnetwork, rule, true)?;
         self.under_way.push_back(Asked { outcome, subnetwork: subnetwork.clone(), zero_gradient_for_skipped });
-        self.ask_update(subnetwork, rule, true)
+        Ok(())
     }
 
     /// Asks for the update with the gradient that was asked for, of which parts are still gathered; `is_controlled`: by what
