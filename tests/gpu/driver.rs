@@ -44,7 +44,7 @@ fn run_tests(filters: &[&str], least: usize) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{errors}");
     let graphs = errors.lines().find_map(|l| l.strip_prefix("graphs launched: ")).unwrap();
-    assert!(graphs.parse::<usize>().unwrap() > 20, "only {graphs} graphs were launched");
+    assert!(graphs.parse::<usize>().unwrap() > 1200, "only {graphs} graphs were launched: were they made in vain?");
     let passed = text.matches("... ok").count();
     assert!(passed >= least, "only {passed} tests ran: {text}");
 }

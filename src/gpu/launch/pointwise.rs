@@ -148,33 +148,30 @@ impl Kernels {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn gather_part(
-        &self,
-        part: Span<'_>,
-        whole: Span<'_>,
-        [rows, columns]: [Span<'_>; 2],
-        width: usize,
-    ) -> Result<()> {
-        let (r, c) = (rows.len(), columns.len());
-        let (part, whole) = (f32s(part, r * c), f32s(whole, whole.len()));
-        let needs = vec![part, whole, u32s(rows, r), u32s(columns, c), Int(r), Int(c), Int(width)];
-        self.run("gather_part", elements(r * c), 256, needs)
+    pub fn gather_part(&self, part: Span<'_>, whole: Span<'_>, at: [Span<'_>; 2], width: usize) -> Result<()> {
+        let n = at[0].len() * at[1].len();
+        self.part("gather_part", [f32s(part, n), f32s(whole, whole.len())], at, width)
     }
 
     /// And back into it.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn scatter_part(
+    pub fn scatter_part(&self, whole: Span<'_>, part: Span<'_>, at: [Span<'_>; 2], width: usize) -> Result<()> {
+        let n = at[0].len() * at[1].len();
+        self.part("scatter_part", [f32s(whole, whole.len()), f32s(part, n)], at, width)
+    }
+
+    /// The two of them: from one of the matrices to the other, by rows and columns of the whole one.
+    fn part(
         &self,
-        whole: Span<'_>,
-        part: Span<'_>,
+        kernel: &'static str,
+        [to, from]: [Needs<'_>; 2],
         [rows, columns]: [Span<'_>; 2],
         width: usize,
     ) -> Result<()> {
         let (r, c) = (rows.len(), columns.len());
-        let (whole, part) = (f32s(whole, whole.len()), f32s(part, r * c));
-        let needs = vec![whole, part, u32s(rows, r), u32s(columns, c), Int(r), Int(c), Int(width)];
-        self.run("scatter_part", elements(r * c), 256, needs)
+        let needs = vec![to, from, u32s(rows, r), u32s(columns, c), Int(r), Int(c), Int(width)];
+        self.run(kernel, elements(r * c), 256, needs)
     }
 }
