@@ -4,7 +4,8 @@
 use anyhow::Result;
 use cudarc::driver::{result, sys};
 
-use super::{driver, no_capture};
+use super::driver;
+use super::heap::no_capture;
 use crate::gpu::calls::{Call, Next, Repeats};
 
 /// The graphs by their calls.

@@ -6,6 +6,7 @@
 
 mod compile;
 mod graphs;
+mod heap;
 mod products;
 mod requests;
 mod staging;
@@ -13,18 +14,19 @@ mod staging;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use cudarc::driver::{CudaContext, DriverError, result, sys};
 
 use self::graphs::Graphs;
+use self::heap::{Heap, Later, free};
 use self::products::Products;
 use self::requests::Requests;
 use self::staging::Staging;
 use super::calls::Call;
-use super::device::{Argument, Columns, Device, Memory, OutOfMemory, Release};
+use super::device::{Argument, Columns, Device, Memory, OutOfMemory};
 use super::source::Shape;
 use super::{Request, Span};
 
@@ -57,53 +59,6 @@ pub struct Cuda {
 // SAFETY: stream, module and handles may be used from any thread, by one at a time: `Cuda` is not `Sync`. Every function
 // binds the context to its thread first.
 unsafe impl Send for Cuda {}
-
-/// Frees memory of a context.
-struct Heap {
-    context: Arc<CudaContext>,
-    later: Arc<Later>,
-}
-
-/// Memory that nobody holds any more, but which calls that are still being collected may name.
-#[derive(Default)]
-struct Later {
-    is_collecting: AtomicBool,
-    addresses: Mutex<Vec<u64>>,
-}
-
-impl Later {
-    fn addresses(&self) -> MutexGuard<'_, Vec<u64>> {
-        // A thread that died while it held them left them as they were.
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Release for Heap {
-    fn release(&self, address: u64, _: usize) {
-        if self.later.is_collecting.load(Ordering::Relaxed) {
-            return self.later.addresses().push(address);
-        }
-        free(&self.context, address);
-    }
-}
-
-/// Held by whoever captures a stream, and by whoever waits for the whole context: that is forbidden during a capture, even
-/// another thread's.
-static CAPTURE: Mutex<()> = Mutex::new(());
-
-fn no_capture() -> MutexGuard<'static, ()> {
-    CAPTURE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn free(context: &CudaContext, address: u64) {
-    // Not by a thread that captures: what that drops is freed later.
-    let _guard = no_capture();
-    // Whatever was asked for before may still use it. Where waiting fails the device is lost, and its memory with it.
-    if context.synchronize().is_ok() {
-        // SAFETY: `address` came from `malloc_sync`, and is freed once: by `Memory`.
-        let _ = unsafe { result::free_sync(address) };
-    }
-}
 
 /// A driver's error as a sentence.
 fn driver(doing: &'static str) -> impl Fn(DriverError) -> anyhow::Error {
