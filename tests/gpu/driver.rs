@@ -1,5 +1,5 @@
 //! The driver side (`gpu::cuda`) without a GPU: these tests once more, and the program, in processes whose driver, compiler and
-//! cuBLASLt are `driver_on_host.cpp`.
+//! cuBLASLt are those of `on_host`.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -14,8 +14,13 @@ fn compile() -> PathBuf {
     let dir = std::env::temp_dir().join(format!("driver-on-host-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     let source = dir.join("driver.cpp");
-    let (header, driver) = (include_str!("cuda_on_host.h"), include_str!("driver_on_host.cpp"));
-    std::fs::write(&source, format!("static const char* HEADER = R\"HEADER({header})HEADER\";\n{driver}")).unwrap();
+    let header = format!("static const char* HEADER = R\"HEADER({})HEADER\";\n", include_str!("on_host/cuda.h"));
+    let parts = [
+        include_str!("on_host/driver.cpp"),
+        include_str!("on_host/compiler.cpp"),
+        include_str!("on_host/products.cpp"),
+    ];
+    std::fs::write(&source, header + &parts.concat()).unwrap();
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let library = dir.join("libcuda.so");
     let flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread", "-ldl", "-o"];

@@ -1,4 +1,4 @@
-//! A device that is this machine: the kernels' text compiled by a C++ compiler over `cuda_on_host.h`, products as cuBLAS
+//! A device that is this machine: the kernels' text compiled by a C++ compiler over `on_host/cuda.h`, products as cuBLAS
 //! defines them. Memory is fenced, so that a
 //! kernel that writes beside it is seen.
 
@@ -16,7 +16,7 @@ use raptr_tui::gpu::device::{Argument, Columns, OutOfMemory, Release};
 use raptr_tui::gpu::source::Shape;
 use raptr_tui::gpu::{Device, Kind, Memory, Request, Span};
 
-/// As `cuda_on_host.h` has it.
+/// As `on_host/cuda.h` has it.
 #[repr(C)]
 struct Launch {
     grid: [u32; 2],
@@ -39,7 +39,7 @@ fn compile(shape: Shape) -> Library {
     let dir = std::env::temp_dir();
     let name = format!("kernels-{}-{}-{:?}-{}", shape.width, shape.head, shape.store, std::process::id());
     let (source, library) = (dir.join(format!("{name}.cpp")), dir.join(format!("{name}.so")));
-    std::fs::write(&source, concat!(include_str!("cuda_on_host.h"), "\n").to_owned() + &shape.program()).unwrap();
+    std::fs::write(&source, concat!(include_str!("on_host/cuda.h"), "\n").to_owned() + &shape.program()).unwrap();
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     // Hidden: else what is static in a function would be one for all libraries, though its size is another in each.
     let flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-w", "-U_FORTIFY_SOURCE"];
