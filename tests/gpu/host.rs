@@ -1,6 +1,5 @@
 //! A device that is this machine: the kernels' text compiled by a C++ compiler over `on_host/cuda.h`, products as cuBLAS
-//! defines them. Memory is fenced, so that a
-//! kernel that writes beside it is seen.
+//! defines them. Memory is fenced, so that a kernel that writes beside it is seen.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
