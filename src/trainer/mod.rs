@@ -145,14 +145,10 @@ impl Trainer {
     /// # Errors
     /// If objective and data don't fit, or the engine can't be built.
     pub fn new(config: RunConfig, corpus: Box<dyn Corpus>, store: Box<dyn Store>) -> Result<Self> {
-        // What the config asks for is checked before the model is made.
-        let objective = objective::find(&config.objective.name).map_err(|m| config_error("objective.name", m))?;
-        objective.check(corpus.vocabulary()).map_err(|m| config_error("objective.name", m))?;
-        let engine = model::build(&config, corpus.vocabulary().size)?;
-        Self::with_engine(config, corpus, store, engine)
+        Self::with_engine(config, corpus, store, model::build)
     }
 
-    /// The same with an engine of the config's model that has its initial weights.
+    /// The same with an engine that is built otherwise: for a config and a size of vocabulary, with the initial weights.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -160,10 +156,12 @@ impl Trainer {
         config: RunConfig,
         corpus: Box<dyn Corpus>,
         store: Box<dyn Store>,
-        engine: Box<dyn Engine>,
+        build: impl FnOnce(&RunConfig, usize) -> Result<Box<dyn Engine>>,
     ) -> Result<Self> {
         let objective = objective::find(&config.objective.name).map_err(|m| config_error("objective.name", m))?;
         let method = method::find(&config.method.name).map_err(|m| config_error("method.name", m))?;
+        objective.check(corpus.vocabulary()).map_err(|m| config_error("objective.name", m))?;
+        let engine = build(&config, corpus.vocabulary().size)?;
         let evaluation = (0..config.evaluation.batches as u64)
             .map(|index| objective::evaluation_batch(corpus.as_ref(), objective, &config, index))
             .collect();

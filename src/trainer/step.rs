@@ -301,10 +301,12 @@ mod tests {
     fn run(method: &str, ahead: usize, fails_at: Option<usize>) -> (Vec<Event>, String, usize) {
         let config = config(method);
         let corpus = data::open(&config, &mut |_| ControlFlow::Continue(())).unwrap();
-        let inner = model::build(&config, corpus.vocabulary().size).unwrap();
         let most = Arc::new(AtomicUsize::new(0));
-        let engine = Late { inner, ahead, fails_at, trained: 0, outcomes: VecDeque::new(), most: most.clone() };
-        let mut trainer = Trainer::with_engine(config, corpus, Box::new(NoStore), Box::new(engine)).unwrap();
+        let late = |config: &RunConfig, vocabulary| {
+            let (inner, outcomes, most) = (model::build(config, vocabulary)?, VecDeque::new(), most.clone());
+            Ok(Box::new(Late { inner, ahead, fails_at, trained: 0, outcomes, most }) as Box<dyn Engine>)
+        };
+        let mut trainer = Trainer::with_engine(config, corpus, Box::new(NoStore), late).unwrap();
         let mut script = VecDeque::from([
             (3, Command::SetLearningRateScale { scale: 0.5 }),
             (5, Command::Pause),

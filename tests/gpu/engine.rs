@@ -14,7 +14,7 @@ use crate::common::*;
 use crate::host::Host;
 use crate::{device, has_compiler, is_on_gpu};
 
-fn engine(m: &ModelConfig, precision: Precision) -> Option<Gpu> {
+pub fn engine(m: &ModelConfig, precision: Precision) -> Option<Gpu> {
     let device = device(shape(m, precision))?;
     Some(Gpu::new(device, m, VOCABULARY, 5, precision).unwrap())
 }

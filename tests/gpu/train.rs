@@ -18,12 +18,9 @@ use raptr_tui::trainer::Trainer;
 use raptr_tui::trainer::checkpoint::NoStore;
 
 use crate::common::*;
+use crate::engine::engine;
 use crate::host::Host;
 use crate::{device, has_compiler, is_on_gpu};
-
-fn engine(m: &ModelConfig, precision: Precision) -> Option<Gpu> {
-    Some(Gpu::new(device(shape(m, precision))?, m, VOCABULARY, 5, precision).unwrap())
-}
 
 /// The batches and the subnetwork of a step, whole layers and parts in turn.
 fn step(m: &ModelConfig, step: u64) -> ([Batch; 2], Subnetwork) {
@@ -256,13 +253,10 @@ fn the_quicker_way_is_taken_where_there_is_one_and_lacks_no_barrier() {
     }
 }
 
-/// The kinds and steps of a run's events, and its losses.
-fn events(
-    config: &RunConfig,
-    engine: impl FnOnce(&ModelConfig, usize) -> Option<Box<dyn Engine>>,
-) -> Option<Vec<Event>> {
+/// The events of a run with an engine for a size of vocabulary.
+fn events(config: &RunConfig, build: impl FnOnce(usize) -> Box<dyn Engine>) -> Vec<Event> {
     let corpus = data::open(config, &mut |_| ControlFlow::Continue(())).unwrap();
-    let engine = engine(&config.model, corpus.vocabulary().size)?;
+    let engine = |_: &RunConfig, vocabulary| Ok(build(vocabulary));
     let mut trainer = Trainer::with_engine(config.clone(), corpus, Box::new(NoStore), engine).unwrap();
     let mut events = Vec::new();
     while !trainer.is_over() {
@@ -272,7 +266,7 @@ fn events(
         };
         trainer.advance(&|| false, &mut emit).unwrap();
     }
-    Some(events)
+    events
 }
 
 #[test]
@@ -282,15 +276,10 @@ fn a_whole_run_tells_what_it_tells_on_the_cpu() {
         [train]\nsteps = 40\nbatch = 2\naccumulate = 2\nthreads = 1
         [evaluation]\nevery = 15\nbatches = 2\ntransition_batches = 2\ntransition_window = 3";
     let config = raptr_tui::config::load::parse("t", text, &[]).unwrap();
-    let ours = events(&config, |m, vocabulary| {
-        let device = device(shape(m, Precision::F32))?;
-        Some(Box::new(Gpu::new(device, m, vocabulary, config.seed, Precision::F32).unwrap()))
-    });
-    let Some(ours) = ours else { return };
-    let truth = events(&config, |m, vocabulary| {
-        Some(Box::new(Fast::new(m, vocabulary, config.seed, 1, Precision::F32).unwrap()))
-    });
-    let truth = truth.unwrap();
+    let (m, seed) = (&config.model, config.seed);
+    let Some(device) = device(shape(m, Precision::F32)) else { return };
+    let ours = events(&config, |vocabulary| Box::new(Gpu::new(device, m, vocabulary, seed, Precision::F32).unwrap()));
+    let truth = events(&config, |vocabulary| Box::new(Fast::new(m, vocabulary, seed, 1, Precision::F32).unwrap()));
     assert_eq!(ours.len(), truth.len());
     for (a, b) in ours.iter().zip(&truth) {
         match (a, b) {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::batch::OnDevice;
 use super::buffer::Buffer;
 use super::layer::{Geometry, Sizes};
-use super::output::norm_backward;
+use super::norm;
 use super::state::{Gradients, Weights};
 use crate::config::ModelConfig;
 use crate::gpu::launch::{AddNorm, Kernels, NormBackward};
@@ -78,8 +78,9 @@ impl Input {
             let x = self.sum.span(Kind::F32, rows * g.width);
             let stats = self.stats.span(Kind::F32, 2 * rows);
             let gain = w.single(LN_EMBED);
-            let norm = NormBackward { dy: d, x, stats, gain, residual: None, dx: d, copy: None, factor: 0.0 };
-            norm_backward(kernels, norm, [grads.of(LN_EMBED), grads.of(LN_EMBED + 1)], partials, rows, is_added)?;
+            let backward = NormBackward { dy: d, x, stats, gain, residual: None, dx: d, copy: None, factor: 0.0 };
+            let own = [grads.of(LN_EMBED), grads.of(LN_EMBED + 1)];
+            norm::backward(kernels, backward, own, None, partials, rows, is_added)?;
         }
         kernels.embed_tokens_backward(grads.of(WTE), d, batch.occurrences())?;
         let positions = grads.of(WPE);

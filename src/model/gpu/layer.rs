@@ -7,6 +7,7 @@
 use anyhow::Result;
 
 use super::buffer::Buffer;
+use super::norm;
 use super::state::{Gradients, Weights};
 use crate::config::{Architecture, ModelConfig, Norm};
 use crate::gpu::launch::{AddNorm, Gelu, Heads, Kernels, NormBackward};
@@ -280,22 +281,14 @@ impl Activations {
         let (d_wide, d_mixed) = (s.d_wide.span(g.store, m * inner), s.d_mixed.span(g.store, m * a));
         let d_qkv = s.d_qkv.span(g.store, 3 * m * a);
         let partials = s.partials.span(Kind::F32, g.partials());
-        let (norm_blocks, bands) = (Kernels::norm_blocks(m), Kernels::bands(m));
+        let bands = Kernels::bands(m);
         let weight = |at: usize, left: Span<'_>, right: Span<'_>, shape: [usize; 2]| {
             kernels.multiply(grads.of(at), Form::LeftTransposed, [left, right], [shape[0], shape[1], m], end)
         };
-        // The sums of a norm's backward pass: its gain's and shift's gradients, and those of the bias of the branch below.
-        let norm_sums = |ln: usize, bias: Option<Span<'_>>| -> Result<()> {
-            for (part, to) in [Some(grads.of(ln)), Some(grads.of(ln + 1)), bias].into_iter().enumerate() {
-                if let Some(to) = to {
-                    let sums = partials.part(part * c..partials.len());
-                    kernels.reduce(to, sums, [norm_blocks, 3 * c], is_added)?;
-                }
-            }
-            Ok(())
-        };
         let band_sums = |at: usize, n: usize| kernels.reduce(grads.of(at), partials, [bands, n], is_added);
-        let norm = |ln: usize, stats: &Buffer, [x, dy]: [Span<'_>; 2], residual, copy, factor| {
+        // Makes d the gradient of the norm's input, and of it that of the branch below, if there is one: its factor, and the
+        // gradient of its bias.
+        let norm = |ln: usize, stats: &Buffer, [x, dy]: [Span<'_>; 2], residual, to: Option<(f32, Span<'_>)>| {
             let backward = NormBackward {
                 dy,
                 x,
@@ -303,17 +296,17 @@ impl Activations {
                 gain: w.single(ln),
                 residual,
                 dx: d,
-                copy,
-                factor,
+                copy: to.map(|_| branch),
+                factor: to.map_or(0.0, |(factor, _)| factor),
             };
-            kernels.norm_backward(backward, partials, m)
+            let (own, bias) = ([grads.of(ln), grads.of(ln + 1)], to.map(|(_, bias)| bias));
+            norm::backward(kernels, backward, own, bias, partials, m, is_added)
         };
 
         // The MLP sub-layer.
         if g.norm == Norm::Post {
             let sum = self.sum_2.span(Kind::F32, m * c);
-            norm(place::LN_2, &self.stats_2, [sum, d], None, Some(branch), factor)?;
-            norm_sums(place::LN_2, Some(grads.of(place::DOWN_BIAS)))?;
+            norm(place::LN_2, &self.stats_2, [sum, d], None, Some((factor, grads.of(place::DOWN_BIAS))))?;
         } else if !is_prepared {
             kernels.add_gradient([Some(d), None, Some(partials)], [None, Some(branch)], factor, m)?;
             band_sums(place::DOWN_BIAS, c)?;
@@ -330,8 +323,13 @@ impl Activations {
         match g.norm {
             Norm::Pre => {
                 let middle = self.middle.span(Kind::F32, m * c);
-                norm(place::LN_2, &self.stats_2, [middle, d_seen], residual, Some(branch), factor)?;
-                norm_sums(place::LN_2, Some(grads.of(place::PROJ_BIAS)))?;
+                norm(
+                    place::LN_2,
+                    &self.stats_2,
+                    [middle, d_seen],
+                    residual,
+                    Some((factor, grads.of(place::PROJ_BIAS))),
+                )?;
             }
             Norm::None => {
                 kernels.add_gradient([residual, Some(d), Some(partials)], [Some(d_seen), Some(branch)], factor, m)?;
@@ -340,8 +338,7 @@ impl Activations {
             Norm::Post => {
                 kernels.add_gradient([residual, Some(d), None], [Some(d_seen), None], 1.0, m)?;
                 let sum = self.sum_1.span(Kind::F32, m * c);
-                norm(place::LN_1, &self.stats_1, [sum, d], None, Some(branch), factor)?;
-                norm_sums(place::LN_1, Some(grads.of(place::PROJ_BIAS)))?;
+                norm(place::LN_1, &self.stats_1, [sum, d], None, Some((factor, grads.of(place::PROJ_BIAS))))?;
             }
         }
 
@@ -357,9 +354,8 @@ impl Activations {
         weight(place::QKV, self.seen_1.span(g.store, m * c), d_qkv, [c, 3 * a])?;
         kernels.multiply(d_seen, Form::RightTransposed, [d_qkv, w.factor(place::QKV)], [m, c, 3 * a], End::Set)?;
         if g.norm == Norm::Pre {
-            let copy = below.map(|_| branch);
-            norm(place::LN_1, &self.stats_1, [x, d_seen], residual, copy, below.map_or(0.0, |b| b.factor))?;
-            norm_sums(place::LN_1, below.map(|b| b.grads.of(place::DOWN_BIAS)))
+            let to = below.map(|b| (b.factor, b.grads.of(place::DOWN_BIAS)));
+            norm(place::LN_1, &self.stats_1, [x, d_seen], residual, to)
         } else {
             kernels.add_gradient([residual, Some(d), None], [Some(d_seen), None], 1.0, m)
         }

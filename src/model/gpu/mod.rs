@@ -11,6 +11,7 @@ mod buffer;
 mod input;
 mod layer;
 pub mod memory;
+mod norm;
 mod output;
 mod parts;
 mod pass;
@@ -224,28 +225,20 @@ impl Gpu {
         let g = self.geometry(batch);
         self.gather(subnetwork)?;
         let last = self.forward(batch, subnetwork, false)?;
-        let Self { model, vocabulary, kernels, input, output, work, .. } = self;
-        let device = kernels.device();
-        work.batch.take_targets(device, &batch.targets)?;
-        work.results.fit(device, Kind::F64, 2)?;
-        work.output.fit(device, &g, model, *vocabulary, work.batch.predicted())?;
-        let to = work.results.span(Kind::F64, 2).part(1..2);
-        let (weights, x) = ([input.weights(), output.weights()], Self::top(work, &g, last));
-        work.output.loss(kernels, &g, model, *vocabulary, weights, x, &work.batch, to, None)?;
-        Ok(download::<f64>(device, to)?[0] as f32)
+        self.take_targets(&g, &batch.targets)?;
+        self.work.results.fit(self.kernels.device(), Kind::F64, 2)?;
+        let to = self.work.results.span(Kind::F64, 2).part(1..2);
+        self.work.output.loss(self.for_head(&g, last), to, None)?;
+        Ok(download::<f64>(self.kernels.device(), to)?[0] as f32)
     }
 
     fn try_logits(&mut self, batch: &Batch, subnetwork: &Subnetwork) -> Result<Vec<f32>> {
         let g = self.geometry(batch);
         self.gather(subnetwork)?;
         let last = self.forward(batch, subnetwork, false)?;
-        let Self { model, vocabulary, kernels, input, output, work, .. } = self;
         // Every row counts.
-        let device = kernels.device();
-        work.batch.take_targets(device, &vec![0; batch.inputs.len()])?;
-        work.output.fit(device, &g, model, *vocabulary, work.batch.predicted())?;
-        let (weights, x) = ([input.weights(), output.weights()], Self::top(work, &g, last));
-        work.output.logits(kernels, &g, model, *vocabulary, weights, x, &work.batch)
+        self.take_targets(&g, &vec![0; batch.inputs.len()])?;
+        self.work.output.logits(self.for_head(&g, last))
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::batch::OnDevice;
 use super::buffer::{Buffer, download, download_kept};
 use super::layer::{Geometry, Sizes};
+use super::norm;
 use super::state::{Gradients, Weights};
 use crate::config::ModelConfig;
 use crate::gpu::launch::{AddNorm, Kernels, NormBackward};
@@ -27,24 +28,6 @@ pub(super) fn logit_rows(predicted: usize, vocabulary: usize) -> usize {
     predicted.div_ceil(parts).next_multiple_of(64).min(predicted)
 }
 
-/// A norm's backward pass with its gain's and shift's gradients.
-pub(super) fn norm_backward(
-    kernels: &Kernels,
-    norm: NormBackward<'_>,
-    grads: [Span<'_>; 2],
-    partials: Span<'_>,
-    rows: usize,
-    is_added: bool,
-) -> Result<()> {
-    kernels.norm_backward(norm, partials, rows)?;
-    let c = kernels.shape().width;
-    for (i, gradient) in grads.into_iter().enumerate() {
-        let sums = partials.part(i * c..partials.len());
-        kernels.reduce(gradient, sums, [Kernels::norm_blocks(rows), 3 * c], is_added)?;
-    }
-    Ok(())
-}
-
 /// The head's buffers. P = predicted positions, V = vocabulary filled up.
 #[derive(Default)]
 pub(super) struct Output {
@@ -62,6 +45,36 @@ pub(super) struct Output {
     d_row: Buffer,      // encoder: (P, C)
     d_single: Buffer,   // gradient of the predicted rows // f32 (P, C)
     partials: Buffer,   // sums of blocks of rows of logits, or of the head's norms
+}
+
+/// What the head is computed from.
+#[derive(Clone, Copy)]
+pub(super) struct Top<'a> {
+    pub kernels: &'a Kernels,
+    pub g: &'a Geometry,
+    pub model: &'a ModelConfig,
+    pub vocabulary: usize,
+    /// Before the layers: the token table is the head's matrix.
+    pub input: Weights<'a>,
+    /// Behind the layers.
+    pub output: Weights<'a>,
+    /// What the last layer gave // f32 (M, C)
+    pub x: Span<'a>,
+    pub batch: &'a OnDevice,
+}
+
+impl Top<'_> {
+    /// Elements of a row of logits.
+    fn wide(&self) -> usize {
+        self.vocabulary.next_multiple_of(VOCABULARY_UNIT)
+    }
+
+    /// Logits of features (n, C) // to (n, wide)
+    fn logits(&self, to: Span<'_>, features: Span<'_>) -> Result<()> {
+        let (n, c) = (features.len() / self.g.width, self.g.width);
+        let factors = [features, self.input.factor(WTE)];
+        self.kernels.multiply(to, Form::RightTransposed, factors, [n, self.wide(), c], End::Set)
+    }
 }
 
 /// What a step writes at the head.
@@ -141,30 +154,20 @@ impl Output {
     }
 
     /// The predicted rows of the stream // f32 (P, C)
-    fn stream<'a>(&'a self, g: &Geometry, x: Span<'a>, batch: &OnDevice) -> Span<'a> {
-        if batch.is_all_predicted() { x } else { self.x.span(Kind::F32, batch.predicted() * g.width) }
+    fn stream<'a>(&'a self, top: Top<'a>) -> Span<'a> {
+        if top.batch.is_all_predicted() { top.x } else { self.x.span(Kind::F32, top.batch.predicted() * top.g.width) }
     }
 
     /// What logits are made from: the predicted rows, final norm, an encoder's dense head // (P, C)
-    fn features(
-        &self,
-        kernels: &Kernels,
-        g: &Geometry,
-        m: &ModelConfig,
-        w: Weights<'_>,
-        x: Span<'_>,
-        batch: &OnDevice,
-    ) -> Result<Span<'_>> {
+    fn features(&self, top: Top<'_>) -> Result<Span<'_>> {
+        let Top { kernels, g, model: m, output: w, batch, .. } = top;
         let (p, c) = (batch.predicted(), g.width);
         let n = p * c;
         let Places { ln_f, head } = places(m);
-        let rows = if batch.is_all_predicted() {
-            x
-        } else {
-            let rows = self.x.span(Kind::F32, n);
-            kernels.gather_rows(rows, x, batch.rows())?;
-            rows
-        };
+        let rows = self.stream(top);
+        if !batch.is_all_predicted() {
+            kernels.gather_rows(rows, top.x, batch.rows())?;
+        }
         let hidden = self.hidden.span(g.store, n);
         let plain = AddNorm { x: Some(rows), copy: Some(hidden), ..AddNorm::default() };
         let all = ln_f.map_or(plain, |at| AddNorm {
@@ -193,23 +196,11 @@ impl Output {
     }
 
     /// The mean loss into `to` (f64); with `backward`, also the gradient of the last layer's output, of the head's
-    /// parameters and of the token table // x f32 (M, C)
-    #[allow(clippy::too_many_arguments)]
-    pub fn loss(
-        &self,
-        kernels: &Kernels,
-        g: &Geometry,
-        m: &ModelConfig,
-        vocabulary: usize,
-        [input, w]: [Weights<'_>; 2],
-        x: Span<'_>,
-        batch: &OnDevice,
-        to: Span<'_>,
-        backward: Option<Backward<'_>>,
-    ) -> Result<()> {
-        let (p, c) = (batch.predicted(), g.width);
-        let features = self.features(kernels, g, m, w, x, batch)?;
-        let wide = vocabulary.next_multiple_of(VOCABULARY_UNIT);
+    /// parameters and of the token table.
+    pub fn loss(&self, top: Top<'_>, to: Span<'_>, backward: Option<Backward<'_>>) -> Result<()> {
+        let Top { kernels, g, model: m, vocabulary, input, output: w, batch, .. } = top;
+        let (p, c, wide) = (batch.predicted(), g.width, top.wide());
+        let features = self.features(top)?;
         let bias = places(m).head.map(|at| at + 4);
         let losses = self.losses.span(Kind::F32, p);
         let d_features = self.d_features.span(g.store, p * c);
@@ -219,7 +210,7 @@ impl Output {
             let features = features.part(first * c..(first + n) * c);
             let logits = self.logits.span(g.store, n * wide);
             let targets = batch.targets().part(first..first + n);
-            kernels.multiply(logits, Form::RightTransposed, [features, input.factor(WTE)], [n, wide, c], End::Set)?;
+            top.logits(logits, features)?;
             let scale = backward.map(|b| b.scale / p as f32);
             let weight = bias.map(|at| w.single(at));
             let losses = losses.part(first..first + n);
@@ -240,21 +231,12 @@ impl Output {
             }
         }
         kernels.mean_loss(to, losses)?;
-        backward.map_or(Ok(()), |b| self.backward(kernels, g, m, w, x, batch, b))
+        backward.map_or(Ok(()), |b| self.backward(top, b))
     }
 
     /// From the gradient of the features to that of the last layer's output.
-    #[allow(clippy::too_many_arguments)]
-    fn backward(
-        &self,
-        kernels: &Kernels,
-        g: &Geometry,
-        m: &ModelConfig,
-        w: Weights<'_>,
-        x: Span<'_>,
-        batch: &OnDevice,
-        b: Backward<'_>,
-    ) -> Result<()> {
+    fn backward(&self, top: Top<'_>, b: Backward<'_>) -> Result<()> {
+        let Top { kernels, g, model: m, output: w, batch, .. } = top;
         let (p, c) = (batch.predicted(), g.width);
         let n = p * c;
         let Places { ln_f, head } = places(m);
@@ -266,7 +248,7 @@ impl Output {
         if let Some(at) = head {
             let d_row = self.d_row.span(g.store, n);
             let [hidden, pre] = [&self.hidden, &self.pre].map(|buffer| buffer.span(g.store, n));
-            let norm = NormBackward {
+            let backward = NormBackward {
                 dy: d_features,
                 x: self.sum.span(Kind::F32, n),
                 stats: self.head_stats.span(Kind::F32, 2 * p),
@@ -277,7 +259,7 @@ impl Output {
                 factor: 1.0,
             };
             let grads = [b.grads.of(at + 2), b.grads.of(at + 3)];
-            norm_backward(kernels, norm, grads, partials(of_norm), p, b.is_added)?;
+            norm::backward(kernels, backward, grads, None, partials(of_norm), p, b.is_added)?;
             let bands = Kernels::bands(p);
             kernels.gelu_backward(head_gelu(m), d_row, [pre, w.single(at + 1)], partials(bands * c), [p, c])?;
             kernels.reduce(b.grads.of(at + 1), partials(bands * c), [bands, c], b.is_added)?;
@@ -285,9 +267,9 @@ impl Output {
             kernels.multiply(d_features, Form::RightTransposed, [d_row, w.factor(at)], [p, c, c], End::Set)?;
         }
         if let Some(at) = ln_f {
-            let norm = NormBackward {
+            let backward = NormBackward {
                 dy: d_features,
-                x: self.stream(g, x, batch),
+                x: self.stream(top),
                 stats: self.stats.span(Kind::F32, 2 * p),
                 gain: w.single(at),
                 residual: None,
@@ -296,7 +278,7 @@ impl Output {
                 factor: 0.0,
             };
             let grads = [b.grads.of(at), b.grads.of(at + 1)];
-            norm_backward(kernels, norm, grads, partials(of_norm), p, b.is_added)?;
+            norm::backward(kernels, backward, grads, None, partials(of_norm), p, b.is_added)?;
         } else {
             kernels.add_gradient([None, Some(d_single), None], [Some(d_features), None], 1.0, p)?;
         }
@@ -304,28 +286,17 @@ impl Output {
     }
 
     /// All logits // (M, vocabulary), of a batch of which every row counts as predicted
-    #[allow(clippy::too_many_arguments)]
-    pub fn logits(
-        &self,
-        kernels: &Kernels,
-        g: &Geometry,
-        m: &ModelConfig,
-        vocabulary: usize,
-        [input, w]: [Weights<'_>; 2],
-        x: Span<'_>,
-        batch: &OnDevice,
-    ) -> Result<Vec<f32>> {
-        let (p, c) = (batch.predicted(), g.width);
-        let features = self.features(kernels, g, m, w, x, batch)?;
-        let wide = vocabulary.next_multiple_of(VOCABULARY_UNIT);
+    pub fn logits(&self, top: Top<'_>) -> Result<Vec<f32>> {
+        let Top { kernels, g, model: m, vocabulary, output: w, batch, .. } = top;
+        let (p, c, wide) = (batch.predicted(), g.width, top.wide());
+        let features = self.features(top)?;
         let bias = places(m).head.map(|at| download::<f32>(kernels.device(), w.single(at + 4))).transpose()?;
         let chunk = logit_rows(p, vocabulary);
         let mut all = Vec::with_capacity(p * vocabulary);
         for first in (0..p).step_by(chunk) {
             let n = chunk.min(p - first);
             let logits = self.logits.span(g.store, n * wide);
-            let factors = [features.part(first * c..(first + n) * c), input.factor(WTE)];
-            kernels.multiply(logits, Form::RightTransposed, factors, [n, wide, c], End::Set)?;
+            top.logits(logits, features.part(first * c..(first + n) * c))?;
             for row in download_kept(kernels.device(), logits)?.chunks_exact(wide) {
                 let bias_of = |i: usize| bias.as_ref().map_or(0.0, |bias| bias[i]);
                 all.extend(row[..vocabulary].iter().enumerate().map(|(i, logit)| logit + bias_of(i)));

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::layer::{Activations, Below, Geometry, Layer, Pass};
-use super::output::Backward;
+use super::output::{Backward, Top};
 use super::parts::Compact;
 use super::state::{Gradients, Group};
 use super::{Gpu, Work};
@@ -97,6 +97,27 @@ impl Gpu {
         last.map_or(work.input.out(g), |slot| work.slots[slot].out(g))
     }
 
+    /// Copies what is predicted, and makes room for the head of it.
+    pub(super) fn take_targets(&mut self, g: &Geometry, targets: &[i32]) -> Result<()> {
+        let Self { model, vocabulary, kernels, work, .. } = self;
+        work.batch.take_targets(kernels.device(), targets)?;
+        work.output.fit(kernels.device(), g, model, *vocabulary, work.batch.predicted())
+    }
+
+    /// What the head is computed from, behind a forward pass whose last layer is in that slot.
+    pub(super) fn for_head<'a>(&'a self, g: &'a Geometry, last: Option<usize>) -> Top<'a> {
+        Top {
+            kernels: &self.kernels,
+            g,
+            model: &self.model,
+            vocabulary: self.vocabulary,
+            input: self.input.weights(),
+            output: self.output.weights(),
+            x: Self::top(&self.work, g, last),
+            batch: &self.work.batch,
+        }
+    }
+
     /// Loss (into `results`) and gradient of one micro-batch, weighed by `scale`.
     pub(super) fn loss_and_gradient(
         &mut self,
@@ -108,17 +129,13 @@ impl Gpu {
         let g = self.geometry(batch);
         let (is_added, is_together) = (micro > 0, self.is_together(&g));
         let last = self.forward(batch, subnetwork, true)?;
-        let Self { model, vocabulary, kernels, input, layers, output, work, .. } = self;
-        let device = kernels.device();
-        work.batch.take_targets(device, &batch.targets)?;
-        work.d.fit(device, Kind::F32, g.rows() * g.width)?;
-        work.output.fit(device, &g, model, *vocabulary, work.batch.predicted())?;
+        self.take_targets(&g, &batch.targets)?;
+        self.work.d.fit(self.kernels.device(), Kind::F32, g.rows() * g.width)?;
+        let Self { model, kernels, layers, work, .. } = &*self;
         let d = work.d.span(Kind::F32, g.rows() * g.width);
         let backward = Backward { input_grads: &work.input_grads, grads: &work.output_grads, d, scale, is_added };
         let to = work.results.span(Kind::F64, 2 + micro).part(1 + micro..2 + micro);
-        let weights = [input.weights(), output.weights()];
-        let x = Self::top(work, &g, last);
-        work.output.loss(kernels, &g, model, *vocabulary, weights, x, &work.batch, to, Some(backward))?;
+        work.output.loss(self.for_head(&g, last), to, Some(backward))?;
         let active: Vec<_> = Self::active(layers, &work.compact, subnetwork, g).collect();
         for (slot, Active { g: of_layer, layer, .. }) in active.iter().enumerate().rev() {
             let before = slot.checked_sub(1);
@@ -131,7 +148,8 @@ impl Gpu {
             kernels
                 .together(is_together, || work.slots[slot].backward(pass, *layer, grads, [x, d], is_prepared, below))?;
         }
-        work.batch.take_occurrences(device, &batch.inputs, *vocabulary)?;
+        self.work.batch.take_occurrences(self.kernels.device(), &batch.inputs, self.vocabulary)?;
+        let Self { model, kernels, input, work, .. } = &*self;
         let d = work.d.span(Kind::F32, g.rows() * g.width);
         let partials = work.scratch.partials(Kernels::norm_blocks(g.rows()) * 3 * g.width);
         let grads = &work.input_grads;
